@@ -1,0 +1,3 @@
+//! The binary `maser`.
+
+fn main() {}
