@@ -15,4 +15,5 @@
 
 pub mod config;
 pub mod server;
+pub mod sys;
 pub mod wire;

@@ -1,0 +1,43 @@
+//! Linux (floor 0): the only `unsafe` and the only `libc` of this crate.
+//!
+//! The rules of this folder:
+//!
+//! - A function is one kernel operation with Rust types in and out. No policy, no NTP, no logging.
+//! - One unsafe operation per block; above it the sentence that makes it sound: who owns the memory, how
+//!   long, who wrote the length.
+//! - [`Burst`] is the only type with internal pointers: allocated once, never moved, its headers never
+//!   handed out. Control messages are read and written as plain bytes, without pointers ([`cmsg`]).
+//! - `EINTR` is retried inside; `EAGAIN` is nothing received. An error that a stranger can provoke never
+//!   closes a socket.
+//! - Kernel time leaves as [`Timespec`], seconds and nanoseconds; what NTP makes of it is not known here.
+
+#![allow(unsafe_code)]
+
+mod burst;
+pub mod clock;
+pub mod cmsg;
+mod fixed;
+pub mod process;
+pub mod random;
+pub mod steering;
+mod udp;
+
+pub use burst::{Burst, Datagram, LocalAddress, ReceiveStamp, TransmitStamp};
+pub use clock::Timespec;
+pub use udp::{PortOptions, Transmitted, UdpPort};
+
+use std::io;
+
+/// The result of a call that answers -1 and sets `errno`.
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+/// Adds the name of the call to an error.
+fn named(call: &'static str) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{call}: {error}"))
+}

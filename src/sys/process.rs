@@ -1,0 +1,97 @@
+//! The process: memory lock, priority, user.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::mem;
+
+use super::{check, named};
+
+/// Locks all memory, present and future, so that no page fault stalls a worker (`mlockall`).
+///
+/// # Errors
+/// Needs CAP_IPC_LOCK or a large enough RLIMIT_MEMLOCK.
+pub fn lock_memory() -> io::Result<()> {
+    // SAFETY: the call takes flags only and touches no memory of ours.
+    check(unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE) })
+        .map_err(named("mlockall"))?;
+    Ok(())
+}
+
+/// Puts the calling thread, and threads it starts later, under the real-time scheduler `SCHED_FIFO`.
+///
+/// # Errors
+/// Needs CAP_SYS_NICE or RLIMIT_RTPRIO.
+pub fn set_fifo_priority(priority: u8) -> io::Result<()> {
+    let parameters = libc::sched_param {
+        sched_priority: libc::c_int::from(priority),
+    };
+    // SAFETY: the kernel reads one local struct. Process 0 is the calling thread.
+    check(unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) })
+        .map_err(named("sched_setscheduler"))?;
+    Ok(())
+}
+
+/// Whether the process runs as root.
+pub fn is_root() -> bool {
+    // SAFETY: the call takes nothing and cannot fail.
+    let user = unsafe { libc::geteuid() };
+    user == 0
+}
+
+/// Becomes `user` for good: its groups, its group, its user id. All capabilities go with root.
+///
+/// Call it before threads are started: the C library changes all threads, but only the calling one keeps
+/// what it should of the rest.
+///
+/// # Errors
+/// The user is unknown, or the process may not change to it.
+pub fn become_user(user: &str) -> io::Result<()> {
+    let name = CString::new(user).map_err(io::Error::other)?;
+    let (user_id, group_id) = look_up(&name)?;
+    // SAFETY: `name` is a C string that outlives the call.
+    check(unsafe { libc::initgroups(name.as_ptr(), group_id) }).map_err(named("initgroups"))?;
+    // SAFETY: the call takes numbers only.
+    check(unsafe { libc::setresgid(group_id, group_id, group_id) }).map_err(named("setresgid"))?;
+    // SAFETY: the call takes numbers only.
+    check(unsafe { libc::setresuid(user_id, user_id, user_id) }).map_err(named("setresuid"))?;
+    Ok(())
+}
+
+fn look_up(name: &CStr) -> io::Result<(libc::uid_t, libc::gid_t)> {
+    let mut text = [0; 4096];
+    // SAFETY: a passwd is integers and pointers, for which all bits zero is a value.
+    let mut entry: libc::passwd = unsafe { mem::zeroed() };
+    let mut found = std::ptr::null_mut();
+    // SAFETY: `name` is a C string; the entry's strings are written into `text`, whose length is passed;
+    // both outlive every use of the entry.
+    let status = unsafe {
+        libc::getpwnam_r(
+            name.as_ptr(),
+            &raw mut entry,
+            text.as_mut_ptr(),
+            text.len(),
+            &raw mut found,
+        )
+    };
+    if status != 0 {
+        return Err(named("getpwnam_r")(io::Error::from_raw_os_error(status)));
+    }
+    if found.is_null() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "no such user"));
+    }
+    Ok((entry.pw_uid, entry.pw_gid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_is_found_and_nobody_else_invented() {
+        assert_eq!(look_up(c"root").unwrap(), (0, 0));
+        assert_eq!(
+            look_up(c"no-such-user-here").unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
+    }
+}

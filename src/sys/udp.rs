@@ -1,0 +1,330 @@
+//! A UDP port of a server: one non-blocking socket with stamps, destination addresses, large buffers.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::burst::{Burst, TransmitStamp};
+use super::{check, named};
+
+/// How a port is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortOptions {
+    /// Address and port to bind.
+    pub address: SocketAddr,
+    /// Bind to this interface only.
+    pub device: Option<String>,
+    /// Differentiated services code point of what is sent, 0 to 63.
+    pub dscp: u8,
+    /// Share the address with the other ports of one group.
+    pub shared: bool,
+    /// Bytes of queue wanted in each direction; the kernel may give less without the privilege.
+    pub buffer_bytes: usize,
+}
+
+/// One socket.
+#[derive(Debug)]
+pub struct UdpPort {
+    socket: Socket,
+    address: SocketAddr,
+}
+
+/// What became of a burst of replies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Transmitted {
+    /// Handed to the kernel.
+    pub sent: usize,
+    /// The kernel refused this destination: no route, a firewall, a bad address.
+    pub refused: usize,
+    /// The send queue was full.
+    pub no_room: usize,
+}
+
+impl UdpPort {
+    /// Opens and binds a port.
+    ///
+    /// # Errors
+    /// The failed call and the system's reason.
+    pub fn open(options: &PortOptions) -> io::Result<Self> {
+        let domain = Domain::for_address(options.address);
+        let socket = Socket::new(
+            domain,
+            Type::DGRAM.nonblocking().cloexec(),
+            Some(Protocol::UDP),
+        )
+        .map_err(named("socket"))?;
+        let is_v6 = options.address.is_ipv6();
+        if is_v6 {
+            socket.set_only_v6(true).map_err(named("IPV6_V6ONLY"))?;
+        }
+        if options.shared {
+            socket.set_reuse_port(true).map_err(named("SO_REUSEPORT"))?;
+        }
+        if let Some(device) = &options.device {
+            socket
+                .bind_device(Some(device.as_bytes()))
+                .map_err(named("SO_BINDTODEVICE"))?;
+        }
+        if options.dscp != 0 {
+            let byte = u32::from(options.dscp) << 2;
+            let set = if is_v6 {
+                socket.set_tclass_v6(byte)
+            } else {
+                socket.set_tos_v4(byte)
+            };
+            set.map_err(named("IP_TOS"))?;
+        }
+        if !options.address.ip().is_unspecified() {
+            // The address may come later (VRRP, DHCP); chrony binds so as well.
+            let set = if is_v6 {
+                socket.set_freebind_v6(true)
+            } else {
+                socket.set_freebind_v4(true)
+            };
+            set.map_err(named("IP_FREEBIND"))?;
+        }
+        let mut port = Self {
+            socket,
+            address: options.address,
+        };
+        port.enlarge_buffers(options.buffer_bytes)?;
+        if options.address.ip().is_unspecified() {
+            port.ask_for_destination(is_v6)?;
+        }
+        port.ask_for_stamps()?;
+        port.socket
+            .bind(&options.address.into())
+            .map_err(named("bind"))?;
+        if let Some(address) = port
+            .socket
+            .local_addr()
+            .map_err(named("getsockname"))?
+            .as_socket()
+        {
+            port.address = address;
+        }
+        Ok(port)
+    }
+
+    /// The address it is bound to, with the port the kernel chose where 0 was asked for.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Bytes of receive queue the kernel grants, its own overhead included.
+    ///
+    /// # Errors
+    /// The system's reason.
+    pub fn receive_buffer_bytes(&self) -> io::Result<usize> {
+        self.socket.recv_buffer_size()
+    }
+
+    /// Datagrams the kernel dropped because the receive queue was full, since the socket was made.
+    ///
+    /// # Errors
+    /// The system's reason; kernels before 4.12 cannot tell.
+    pub fn dropped(&self) -> io::Result<u32> {
+        let mut info = [0u32; MEMINFO_WORDS];
+        let mut len = size_of_val(&info) as libc::socklen_t;
+        let level = (libc::SOL_SOCKET, libc::SO_MEMINFO);
+        // SAFETY: the kernel writes at most `len` bytes, the size of the local array, and sets `len`.
+        check(unsafe {
+            libc::getsockopt(
+                self.as_raw_fd(),
+                level.0,
+                level.1,
+                (&raw mut info).cast(),
+                &raw mut len,
+            )
+        })
+        .map_err(named("SO_MEMINFO"))?;
+        Ok(info[MEMINFO_DROPS])
+    }
+
+    /// Takes what waits, up to the burst's capacity. Zero: nothing waited.
+    ///
+    /// # Errors
+    /// An error of the socket itself. Waiting and interruption are none.
+    #[inline]
+    pub fn receive(&self, burst: &mut Burst) -> io::Result<usize> {
+        self.receive_from_queue(burst, 0)
+    }
+
+    /// Sends the kept replies. A destination the kernel refuses is skipped, and the rest goes on.
+    #[inline]
+    pub fn transmit(&self, burst: &mut Burst) -> Transmitted {
+        burst.transmit_with(|headers| {
+            let mut result = Transmitted::default();
+            let mut rest = headers;
+            while !rest.is_empty() {
+                match self.send_some(rest) {
+                    Ok(sent) => {
+                        result.sent += sent;
+                        rest = &mut rest[sent..];
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) if is_full(&error) => {
+                        result.no_room += rest.len();
+                        break;
+                    }
+                    // The error is the first reply's: those before it have been sent.
+                    Err(_) => {
+                        result.refused += 1;
+                        rest = &mut rest[1..];
+                    }
+                }
+            }
+            result
+        })
+    }
+
+    /// Takes transmit stamps out of the error queue and hands each to `sink`; answers how many entries
+    /// the queue gave, stamps or not. `burst` is scratch: what it held is lost.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub fn take_transmit_stamps(
+        &self,
+        burst: &mut Burst,
+        mut sink: impl FnMut(TransmitStamp),
+    ) -> io::Result<usize> {
+        let taken = self.receive_from_queue(burst, libc::MSG_ERRQUEUE)?;
+        for slot in 0..taken {
+            if let Some(stamp) = burst.transmit_stamp(slot) {
+                sink(stamp);
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Lets `program` choose the socket for each datagram, for the whole group this port is in.
+    ///
+    /// # Errors
+    /// The system's reason.
+    pub fn steer(&self, program: &super::steering::Program) -> io::Result<()> {
+        let instructions = program.instructions();
+        let fprog = libc::sock_fprog {
+            len: u16::try_from(instructions.len()).map_err(io::Error::other)?,
+            filter: instructions.as_ptr().cast_mut(),
+        };
+        // The kernel copies the program during the call and only reads it.
+        self.set_option((libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF), &fprog)
+            .map_err(named("SO_ATTACH_REUSEPORT_CBPF"))
+    }
+
+    #[inline]
+    fn receive_from_queue(&self, burst: &mut Burst, flags: libc::c_int) -> io::Result<usize> {
+        let fd = self.as_raw_fd();
+        let mut failed = None;
+        let received = burst.receive_with(|headers| {
+            loop {
+                let len = headers.len() as libc::c_uint;
+                // SAFETY: `len` headers are borrowed exclusively, and each points to the name, vector,
+                // control and payload memory of its slot with their true lengths, which live as long as
+                // the burst. No timeout is passed.
+                let got = unsafe {
+                    libc::recvmmsg(
+                        fd,
+                        headers.as_mut_ptr(),
+                        len,
+                        (libc::MSG_DONTWAIT | flags) as _,
+                        std::ptr::null_mut(),
+                    )
+                };
+                if let Ok(got) = usize::try_from(got) {
+                    return got;
+                }
+                match io::Error::last_os_error() {
+                    error if error.kind() == io::ErrorKind::Interrupted => {}
+                    error if error.kind() == io::ErrorKind::WouldBlock => return 0,
+                    error => {
+                        failed = Some(error);
+                        return 0;
+                    }
+                }
+            }
+        });
+        failed.map_or(Ok(received), Err)
+    }
+
+    #[inline]
+    fn send_some(&self, headers: &mut [libc::mmsghdr]) -> io::Result<usize> {
+        let (start, len) = (headers.as_mut_ptr(), headers.len() as libc::c_uint);
+        // SAFETY: `len` headers are borrowed exclusively, and each points to a name, vector, control and
+        // payload of its burst with lengths that were written by `keep`; the burst outlives the call.
+        let sent = unsafe { libc::sendmmsg(self.as_raw_fd(), start, len, libc::MSG_DONTWAIT as _) };
+        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+    }
+
+    fn enlarge_buffers(&self, bytes: usize) -> io::Result<()> {
+        let wanted = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+        // The forced form needs CAP_NET_ADMIN and goes beyond net.core.rmem_max; the plain one is capped.
+        if self
+            .set_option((libc::SOL_SOCKET, libc::SO_RCVBUFFORCE), &wanted)
+            .is_err()
+        {
+            self.set_option((libc::SOL_SOCKET, libc::SO_RCVBUF), &wanted)
+                .map_err(named("SO_RCVBUF"))?;
+        }
+        if self
+            .set_option((libc::SOL_SOCKET, libc::SO_SNDBUFFORCE), &wanted)
+            .is_err()
+        {
+            self.set_option((libc::SOL_SOCKET, libc::SO_SNDBUF), &wanted)
+                .map_err(named("SO_SNDBUF"))?;
+        }
+        Ok(())
+    }
+
+    fn ask_for_destination(&self, is_v6: bool) -> io::Result<()> {
+        let option = if is_v6 {
+            (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO)
+        } else {
+            (libc::IPPROTO_IP, libc::IP_PKTINFO)
+        };
+        self.set_option(option, &(1 as libc::c_int))
+            .map_err(named("IP_PKTINFO"))
+    }
+
+    /// Receive stamps on each datagram; transmit stamps only where one is asked for beside it. The
+    /// hardware's are reported where the card has been told to take them.
+    fn ask_for_stamps(&self) -> io::Result<()> {
+        let flags = libc::SOF_TIMESTAMPING_RX_SOFTWARE
+            | libc::SOF_TIMESTAMPING_SOFTWARE
+            | libc::SOF_TIMESTAMPING_RX_HARDWARE
+            | libc::SOF_TIMESTAMPING_RAW_HARDWARE
+            | libc::SOF_TIMESTAMPING_OPT_ID
+            | libc::SOF_TIMESTAMPING_OPT_CMSG
+            | libc::SOF_TIMESTAMPING_OPT_TSONLY;
+        self.set_option((libc::SOL_SOCKET, libc::SO_TIMESTAMPING), &flags)
+            .map_err(named("SO_TIMESTAMPING"))
+    }
+
+    fn set_option<T>(&self, (level, option): (i32, i32), value: &T) -> io::Result<()> {
+        let len = size_of::<T>() as libc::socklen_t;
+        let value = std::ptr::from_ref(value).cast();
+        // SAFETY: the kernel reads `len` bytes of a value that outlives the call; each caller passes the
+        // type that the option takes.
+        check(unsafe { libc::setsockopt(self.as_raw_fd(), level, option, value, len) })?;
+        Ok(())
+    }
+}
+
+impl AsRawFd for UdpPort {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+/// `SO_MEMINFO` answers an array of nine; the last is the drops (linux/sock_diag.h).
+const MEMINFO_WORDS: usize = 9;
+const MEMINFO_DROPS: usize = 8;
+
+fn is_full(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::ENOBUFS)
+}
+
+#[cfg(test)]
+mod tests;
