@@ -13,6 +13,7 @@
 //!
 //! `ARCHITECTURE.md` tells who owns what, thread by thread, and follows one request through the files.
 
+pub mod auth;
 pub mod config;
 pub mod server;
 pub mod sys;
