@@ -4,6 +4,8 @@
 //! them and answers with a [`Config`], or with every mistake at once. Files and names are reached only
 //! through the trait the caller hands in.
 
+pub mod keyfile;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
