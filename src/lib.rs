@@ -15,6 +15,7 @@
 
 pub mod auth;
 pub mod config;
+pub mod control;
 pub mod server;
 pub mod sys;
 pub mod wire;
