@@ -2,15 +2,71 @@
 //!
 //! Two stages: `directive` turns each line into what was typed, with its place; `resolve` sees all of
 //! them and answers with a [`Config`], or with every mistake at once. Files and names are reached only
-//! through the trait the caller hands in.
+//! through the trait the caller hands in, [`Outside`].
 
+mod arguments;
+mod default;
+mod directive;
+mod error;
+mod glob;
 pub mod keyfile;
+mod line;
+mod print;
+mod read;
+mod resolve;
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+pub use directive::{Row, Support, directives};
+pub use error::{ConfigError, ConfigErrors, Fault, Notice, Place};
+pub use print::print;
 
 use crate::server::{AccessRule, RateLimit};
 use crate::wire::ReferenceId;
+
+/// What a configuration can lead to outside of its own text.
+pub trait Outside {
+    /// The bytes of a file.
+    fn read(&self, file: &Path) -> io::Result<Vec<u8>>;
+    /// The paths of all that lies directly in a directory, in any order.
+    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
+    /// The addresses of a host; at least one, or an error.
+    fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>>;
+}
+
+/// Where a configuration is typed.
+#[derive(Clone, Copy, Debug)]
+pub enum Origin<'a> {
+    /// In a file.
+    File(&'a Path),
+    /// As arguments, each of which is one line.
+    Arguments(&'a [String]),
+    /// Nowhere: maser's own, which serves loopback on an unprivileged port.
+    EmbeddedDefault,
+}
+
+/// A configuration without a mistake.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// What it says.
+    pub config: Config,
+    /// What the operator should hear of, once.
+    pub notices: Vec<Notice>,
+    /// The lines whose directives are [`NotYet`](Support::NotYet), as typed but for blanks.
+    pub not_in_force: Vec<String>,
+}
+
+/// Reads a configuration and all it includes.
+///
+/// # Errors
+///
+/// Every mistake there is, in the order of the lines.
+pub fn load(origin: Origin<'_>, outside: &dyn Outside) -> Result<Loaded, ConfigErrors> {
+    let read = read::read(origin, outside);
+    resolve::resolve(read, outside)
+}
 
 /// All that a configuration says, resolved, one part per consumer.
 #[derive(Clone, Debug, PartialEq)]

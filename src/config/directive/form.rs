@@ -1,0 +1,146 @@
+//! Directives that are checked and kept as typed: their grammar as data.
+
+use core::net::IpAddr;
+use std::path::Path;
+
+use super::access;
+use crate::config::arguments::Arguments;
+use crate::config::error::{At, Fault};
+
+/// What one word must be.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Value {
+    /// Any word; this is what it stands for.
+    Word(&'static str),
+    /// A whole number in this range.
+    Integer(i64, i64),
+    /// A number in this range.
+    Number(f64, f64),
+    /// An IP address.
+    Address,
+    /// An IP address, or a path that begins with a slash.
+    AddressOrPath,
+    /// An IP address and a port.
+    Socket,
+    /// One of these, in any case.
+    OneOf(&'static [&'static str]),
+    /// One of these, in exactly this case.
+    Exactly(&'static [&'static str]),
+    /// A reference id: one to four characters.
+    ReferenceId,
+    /// Hexadecimal digits.
+    Hexadecimal,
+    /// An option without a value.
+    Nothing,
+    /// An option that is not taken, and why.
+    Refused(&'static str),
+}
+
+/// A stretch of arguments.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Part {
+    /// One word.
+    One(Value),
+    /// One word or the end of the line.
+    Optional(Value),
+    /// All words that are left, each of this kind.
+    Each(Value),
+    /// Options in any order until the end of the line: name and what follows it.
+    Options(&'static [(&'static str, Value)]),
+    /// What `allow` takes: `[all] [SUBNET]`.
+    Subnet,
+    /// `tempcomp` behind its file: two words, or five.
+    Tempcomp,
+}
+
+/// The arguments of a directive, from left to right.
+pub(super) type Form = &'static [Part];
+
+/// Whether the words fit the form, to the end of the line.
+pub(super) fn check(form: Form, arguments: &mut Arguments<'_>) -> Result<(), At> {
+    for part in form {
+        check_part(*part, arguments)?;
+    }
+    arguments.end()
+}
+
+fn check_part(part: Part, arguments: &mut Arguments<'_>) -> Result<(), At> {
+    match part {
+        Part::One(value) => check_value(value, arguments),
+        Part::Optional(_) if arguments.is_empty() => Ok(()),
+        Part::Optional(value) => check_value(value, arguments),
+        Part::Each(value) => {
+            while !arguments.is_empty() {
+                check_value(value, arguments)?;
+            }
+            Ok(())
+        }
+        Part::Options(options) => {
+            while let Some(name) = arguments.option() {
+                let Some((_, value)) = options.iter().find(|(known, _)| *known == name) else {
+                    return Err(arguments.no_such_option(&names(options)));
+                };
+                check_value(*value, arguments)?;
+            }
+            Ok(())
+        }
+        Part::Subnet => access::line(arguments).map(drop),
+        Part::Tempcomp => {
+            check_value(Value::Number(0.0, f64::MAX), arguments)?;
+            // Behind the interval: a file of points, or four coefficients.
+            let form: Form = match arguments.len() {
+                0 | 1 => &[Part::One(Value::Word("a file of points"))],
+                _ => &[Part::One(ANY_NUMBER); 4],
+            };
+            form.iter()
+                .try_for_each(|part| check_part(*part, arguments))
+        }
+    }
+}
+
+fn check_value(value: Value, arguments: &mut Arguments<'_>) -> Result<(), At> {
+    match value {
+        Value::Word(expected) => arguments.word(expected).map(drop),
+        Value::Integer(least, most) => arguments.integer(least..=most).map(drop),
+        Value::Number(least, most) => arguments.number(least..=most).map(drop),
+        Value::Address => arguments.address().map(drop),
+        Value::AddressOrPath => arguments.take("an IP address or a path from /", |word| {
+            let fits = word.parse::<IpAddr>().is_ok() || Path::new(word).is_absolute();
+            fits.then_some(())
+        }),
+        Value::Socket => arguments
+            .take("ADDRESS:PORT", |word| {
+                word.parse::<core::net::SocketAddr>().ok()
+            })
+            .map(drop),
+        Value::OneOf(words) => arguments.take(&words.join(" or "), |word| {
+            let fits = words.iter().any(|known| known.eq_ignore_ascii_case(word));
+            fits.then_some(())
+        }),
+        Value::Exactly(words) => arguments.take(&words.join(" or "), |word| {
+            words.contains(&word).then_some(())
+        }),
+        Value::ReferenceId => arguments.take("one to four ASCII characters", |word| {
+            (word.len() <= 4 && word.is_ascii()).then_some(())
+        }),
+        Value::Hexadecimal => arguments.take("hexadecimal digits", |word| {
+            u32::from_str_radix(word, 16).ok().map(drop)
+        }),
+        Value::Nothing => Ok(()),
+        Value::Refused(why) => Err(arguments.at_option(Fault::Refused(why))),
+    }
+}
+
+/// The names of options, as a message lists them.
+fn names(options: &[(&str, Value)]) -> String {
+    let mut names = vec!["one of the options"];
+    names.extend(options.iter().map(|(name, _)| *name));
+    names.join(" ")
+}
+
+/// A number of either sign.
+pub(super) const ANY_NUMBER: Value = Value::Number(f64::MIN, f64::MAX);
+/// A number of at least 0.
+pub(super) const POSITIVE: Value = Value::Number(0.0, f64::MAX);
+/// A UDP or TCP port; 0 is none.
+pub(super) const PORT: Value = Value::Integer(0, 65535);

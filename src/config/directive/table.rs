@@ -1,0 +1,211 @@
+//! The rows, group by group: which directives there are, and what becomes of each (chrony.conf(5)).
+
+mod control;
+mod time;
+
+use super::Grammar::{Check, Read};
+use super::Support::{Honoured, NotYet, Refused};
+use super::form::Part::{One, Optional, Options};
+use super::form::Value::{Address, Integer, OneOf, Socket, Word};
+use super::form::{PORT, POSITIVE, Value};
+use super::source::HWTIMESTAMP;
+use super::{Grammar, Row, Support, ours, server};
+
+const fn row(
+    name: &'static str,
+    arguments: &'static str,
+    grammar: Grammar,
+    support: Support,
+) -> Row {
+    Row {
+        name,
+        arguments,
+        support,
+        grammar,
+    }
+}
+
+/// Every row there is.
+pub(super) const GROUPS: &[&[Row]] = &[
+    SERVER,
+    PROCESS,
+    FILES,
+    OURS,
+    time::SOURCES,
+    time::SELECTION,
+    time::CLOCK,
+    time::LEAP,
+    time::RTC,
+    control::CONTROL,
+    control::LOGS,
+    control::NTS,
+    control::OBSOLETE,
+];
+
+/// What is served, to whom, from where.
+const SERVER: &[Row] = &[
+    row("allow", "[all] [SUBNET]", Read(server::allow), Honoured),
+    row("deny", "[all] [SUBNET]", Read(server::deny), Honoured),
+    row(
+        "bindaddress",
+        "ADDRESS",
+        Read(server::bindaddress),
+        Honoured,
+    ),
+    row(
+        "binddevice",
+        "INTERFACE",
+        Read(server::binddevice),
+        Honoured,
+    ),
+    row("port", "PORT", Read(server::port), Honoured),
+    row("dscp", "POINT", Read(server::dscp), Honoured),
+    row(
+        "clientloglimit",
+        "BYTES",
+        Read(server::clientloglimit),
+        Honoured,
+    ),
+    row("noclientlog", "", Read(server::noclientlog), Honoured),
+    row(
+        "ratelimit",
+        "[OPTION...]",
+        Read(server::ratelimit),
+        Honoured,
+    ),
+    row("local", "[OPTION...]", Read(server::local), Honoured),
+    row("keyfile", "FILE", Read(server::keyfile), Honoured),
+    row(
+        "clockprecision",
+        "SECONDS",
+        Read(server::clockprecision),
+        Honoured,
+    ),
+    row(
+        "maxclockerror",
+        "PPM",
+        Read(server::maxclockerror),
+        Honoured,
+    ),
+    row(
+        "broadcast",
+        "INTERVAL ADDRESS [PORT]",
+        Check(&[
+            One(Integer(1, i32::MAX as i64)),
+            One(Address),
+            Optional(PORT),
+        ]),
+        NotYet(BROADCAST),
+    ),
+    row(
+        "smoothtime",
+        "PPM PPM/S [leaponly]",
+        Check(&[One(POSITIVE), One(POSITIVE), Optional(OneOf(&["leaponly"]))]),
+        NotYet(SMOOTHING),
+    ),
+    row(
+        "hwtimestamp",
+        "INTERFACE [OPTION...]",
+        Check(&[One(Word("an interface, or *")), Options(HWTIMESTAMP)]),
+        NotYet(HARDWARE),
+    ),
+    row(
+        "hwtstimeout",
+        "SECONDS",
+        Check(&[One(POSITIVE)]),
+        NotYet(HARDWARE),
+    ),
+    row(
+        "maxtxbuffers",
+        "BUFFERS",
+        Check(&[One(COUNT)]),
+        NotYet(HARDWARE),
+    ),
+    row("ptpport", "PORT", Check(&[One(PORT)]), NotYet(PTP)),
+    row(
+        "ptpdomain",
+        "DOMAIN",
+        Check(&[One(Integer(0, 255))]),
+        NotYet(PTP),
+    ),
+    row(
+        "ntpsigndsocket",
+        "DIRECTORY",
+        Check(&[One(Word("a path"))]),
+        Refused(SIGND),
+    ),
+];
+
+/// The process.
+const PROCESS: &[Row] = &[
+    row("user", "USER", Read(server::user), Honoured),
+    row("pidfile", "FILE", Read(server::pidfile), Honoured),
+    row(
+        "sched_priority",
+        "PRIORITY",
+        Read(server::sched_priority),
+        Honoured,
+    ),
+    row("lock_all", "", Read(server::lock_all), Honoured),
+];
+
+/// Further files of configuration.
+const FILES: &[Row] = &[
+    row("include", "PATTERN", Read(server::include), Honoured),
+    row("confdir", "DIRECTORY...", Read(server::confdir), Honoured),
+    row(
+        "sourcedir",
+        "DIRECTORY...",
+        Read(server::sourcedir),
+        NotYet(SOURCE),
+    ),
+];
+
+/// Ours.
+const OURS: &[Row] = &[
+    row("workers", "N|auto", Read(ours::workers), Honoured),
+    row("cpus", "LIST", Read(ours::cpus), Honoured),
+    row("burst", "DATAGRAMS", Read(ours::burst), Honoured),
+    row("pace", "adaptive|spin|park", Read(ours::pace), Honoured),
+    row("steer", "source|cpu|hash", Read(ours::steer), Honoured),
+    row(
+        "requireauth",
+        "all|SUBNET",
+        Read(ours::requireauth),
+        Honoured,
+    ),
+    row(
+        "follow",
+        "kernel [stratum N] [refid ID]|chronyd [ADDRESS|PATH]",
+        Read(ours::follow),
+        Honoured,
+    ),
+    row(
+        "unsynchronised",
+        "answer|silent",
+        Read(ours::unsynchronised),
+        Honoured,
+    ),
+    row(
+        "metrics",
+        "ADDRESS:PORT",
+        Check(&[One(Socket)]),
+        NotYet(METRICS),
+    ),
+];
+
+const NO_ARGUMENTS: Grammar = Check(&[]);
+/// A number of things, or seconds.
+const COUNT: Value = Integer(0, i32::MAX as i64);
+
+// What NotYet rows wait for. The text continues "not in force yet: ".
+const BROADCAST: &str = "sending broadcasts";
+const SMOOTHING: &str = "smoothing of served time; clients get unsmoothed time";
+const HARDWARE: &str = "hardware timestamps; the kernel's are used";
+const PTP: &str = "NTP over PTP";
+const METRICS: &str = "metrics over HTTP";
+const SOURCE: &str = "time sources; use `follow` or `local`";
+const DISCIPLINE: &str = "clock discipline; maser leaves the system clock alone";
+
+// Why rows are accepted or refused.
+const SIGND: &str = "maser does not sign by Samba's ntp_signd, and domain members would reject replies; remove the line";

@@ -1,0 +1,240 @@
+//! Rows about chronyc, logs, NTS, and what is obsolete.
+
+use super::super::Grammar::{self, Check};
+use super::super::Row;
+use super::super::Support::{Accepted, NotYet, Refused};
+use super::super::form::Part::{Each, One, Optional, Options, Subnet};
+use super::super::form::Value::{AddressOrPath, Exactly, Integer, Word};
+use super::super::form::{ANY_NUMBER, PORT, POSITIVE, Value};
+use super::super::source::HOST;
+use super::{COUNT, DISCIPLINE, NO_ARGUMENTS, SOURCE, row};
+
+/// chronyc.
+pub(super) const CONTROL: &[Row] = &[
+    row("cmdport", "PORT", Check(&[One(PORT)]), NotYet(COMMANDS)),
+    row(
+        "bindcmdaddress",
+        "ADDRESS|PATH",
+        Check(&[One(AddressOrPath)]),
+        NotYet(COMMANDS),
+    ),
+    row(
+        "bindcmddevice",
+        "INTERFACE",
+        Check(&[One(Word("an interface"))]),
+        NotYet(COMMANDS),
+    ),
+    row(
+        "cmdallow",
+        "[all] [SUBNET]",
+        Check(&[Subnet]),
+        NotYet(COMMANDS),
+    ),
+    row(
+        "cmddeny",
+        "[all] [SUBNET]",
+        Check(&[Subnet]),
+        NotYet(COMMANDS),
+    ),
+    row(
+        "cmdratelimit",
+        "[OPTION...]",
+        Check(&[Options(COMMAND_RATE_LIMIT)]),
+        NotYet(COMMANDS),
+    ),
+    row(
+        "opencommands",
+        "[COMMAND...]",
+        Check(&[Each(Word("a command"))]),
+        NotYet(COMMANDS),
+    ),
+];
+
+/// Logs and dumps.
+pub(super) const LOGS: &[Row] = &[
+    row("log", "[LOG...]", Check(&[Each(LOG)]), NotYet(STATISTICS)),
+    row(
+        "logdir",
+        "DIRECTORY",
+        Check(&[One(Word("a path"))]),
+        NotYet(STATISTICS),
+    ),
+    row(
+        "logbanner",
+        "LINES",
+        Check(&[One(COUNT)]),
+        Accepted("there is no statistics log yet, hence no banner in it"),
+    ),
+    row(
+        "logchange",
+        "SECONDS",
+        Check(&[One(ANY_NUMBER)]),
+        NotYet(DISCIPLINE),
+    ),
+    row(
+        "dumpdir",
+        "DIRECTORY",
+        Check(&[One(Word("a path"))]),
+        NotYet(SOURCE),
+    ),
+    row(
+        "dumponexit",
+        "",
+        ANYTHING,
+        Accepted("chrony ignores it too"),
+    ),
+    row(
+        "mailonchange",
+        "ADDRESS SECONDS",
+        Check(&[One(Word("a mail address")), One(POSITIVE)]),
+        Refused(MAIL),
+    ),
+];
+
+/// Network Time Security (RFC 8915).
+pub(super) const NTS: &[Row] = &[
+    row(
+        "ntsserverkey",
+        "FILE",
+        Check(&[One(Word("a path"))]),
+        Refused(NTS_REFUSED),
+    ),
+    row(
+        "ntsservercert",
+        "FILE",
+        Check(&[One(Word("a path"))]),
+        Refused(NTS_REFUSED),
+    ),
+    row("ntsport", "PORT", Check(&[One(PORT)]), Accepted(NTS_SERVER)),
+    row(
+        "ntsprocesses",
+        "PROCESSES",
+        Check(&[One(COUNT)]),
+        Accepted(NTS_SERVER),
+    ),
+    row(
+        "maxntsconnections",
+        "CONNECTIONS",
+        Check(&[One(COUNT)]),
+        Accepted(NTS_SERVER),
+    ),
+    row(
+        "ntsrotate",
+        "SECONDS",
+        Check(&[One(COUNT)]),
+        Accepted(NTS_SERVER),
+    ),
+    row(
+        "ntsratelimit",
+        "[OPTION...]",
+        Check(&[Options(COMMAND_RATE_LIMIT)]),
+        Accepted(NTS_SERVER),
+    ),
+    row(
+        "ntsntpserver",
+        "HOST",
+        Check(&[One(HOST)]),
+        Accepted(NTS_SERVER),
+    ),
+    row(
+        "ntsaeads",
+        "ID...",
+        Check(&[One(AEAD), Each(AEAD)]),
+        Accepted(NTS_SERVER),
+    ),
+    row(
+        "ntsdumpdir",
+        "DIRECTORY",
+        Check(&[One(Word("a path"))]),
+        Accepted(NTS_FILES),
+    ),
+    row(
+        "ntscachedir",
+        "DIRECTORY",
+        Check(&[One(Word("a path"))]),
+        Accepted(NTS_FILES),
+    ),
+    row(
+        "ntsrefresh",
+        "SECONDS",
+        Check(&[One(COUNT)]),
+        Accepted(NTS_CLIENT),
+    ),
+    row(
+        "ntstrustedcerts",
+        "[SET] PATH",
+        Check(&[
+            One(Word("a path, or a set and a path")),
+            Optional(Word("a path")),
+        ]),
+        Accepted(NTS_CLIENT),
+    ),
+    row("nosystemcert", "", NO_ARGUMENTS, Accepted(NTS_CLIENT)),
+    row(
+        "nocerttimecheck",
+        "UPDATES",
+        Check(&[One(COUNT)]),
+        Accepted(NTS_CLIENT),
+    ),
+];
+
+/// What chrony itself no longer knows but accepts.
+pub(super) const OBSOLETE: &[Row] = &[
+    row(
+        "commandkey",
+        "",
+        ANYTHING,
+        Accepted("obsolete; chrony ignores it too"),
+    ),
+    row(
+        "generatecommandkey",
+        "",
+        ANYTHING,
+        Accepted("obsolete; chrony ignores it too"),
+    ),
+    row(
+        "linux_freq_scale",
+        "",
+        ANYTHING,
+        Accepted("obsolete; chrony ignores it too"),
+    ),
+    row(
+        "linux_hz",
+        "",
+        ANYTHING,
+        Accepted("obsolete; chrony ignores it too"),
+    ),
+];
+
+/// Of a directive that is ignored, and its arguments with it.
+const ANYTHING: Grammar = Check(&[Each(Word("anything"))]);
+
+/// An AEAD algorithm's number (RFC 5116 §6).
+const AEAD: Value = Integer(1, 65535);
+
+const LOG: Value = Exactly(&[
+    "rawmeasurements",
+    "measurements",
+    "statistics",
+    "selection",
+    "tracking",
+    "rtc",
+    "refclocks",
+    "tempcomp",
+]);
+
+/// As `ratelimit`, but for `kod`: chronyc and NTS-KE know no kiss.
+const COMMAND_RATE_LIMIT: &[(&str, Value)] = &[
+    ("interval", Integer(-19, 12)),
+    ("burst", Integer(1, 255)),
+    ("leak", Integer(1, 4)),
+];
+
+// What rows wait for, and why others are accepted or refused.
+const COMMANDS: &str = "chronyc's protocol; no command is taken";
+const STATISTICS: &str = "statistics logs; none is written";
+const NTS_SERVER: &str = "it tunes the NTS server, which cannot be switched on here";
+const NTS_CLIENT: &str = "it tunes NTS sources, which cannot be named here";
+const NTS_FILES: &str = "there are no NTS cookies and keys to keep";
+const NTS_REFUSED: &str = "maser does not serve NTS, and clients would wait for it; remove the line, or serve NTS by chronyd";
+const MAIL: &str = "maser sends no mail, and the warning would never come; remove the line";

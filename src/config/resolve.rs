@@ -1,0 +1,177 @@
+//! From statements to a [`Config`]: the second stage, which sees all lines together.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::directive::{Directive, Support, Who};
+use super::error::{ConfigError, ConfigErrors, Fault, Notice};
+use super::read::{Read, Statement};
+use super::{Config, Loaded, Outside};
+use crate::server::{AccessRule, Subnet};
+
+/// Puts the statements together: of a directive that holds one value, the last line counts.
+pub(super) fn resolve(read: Read, outside: &dyn Outside) -> Result<Loaded, ConfigErrors> {
+    let Read {
+        statements,
+        mut errors,
+        mut notices,
+    } = read;
+    let mut config = Config::default();
+    for statement in &statements {
+        if let Err(fault) = apply(&mut config, &statement.directive, outside) {
+            errors.push(error(statement, fault));
+        }
+    }
+    if statements
+        .iter()
+        .any(|s| s.directive == Directive::Noclientlog)
+    {
+        config.server.client_log_bytes = None;
+    }
+    for (one, other) in EXCLUSIVE {
+        errors.extend(exclusive(&statements, one, other));
+    }
+    if !errors.is_empty() {
+        return Err(ConfigErrors(errors));
+    }
+    notices.splice(0..0, notices_of(&statements));
+    let not_in_force = statements
+        .into_iter()
+        .filter(|statement| matches!(statement.row.support, Support::NotYet(_)))
+        .map(|statement| statement.text)
+        .collect();
+    Ok(Loaded {
+        config,
+        notices,
+        not_in_force,
+    })
+}
+
+fn apply(config: &mut Config, directive: &Directive, outside: &dyn Outside) -> Result<(), Fault> {
+    let Config {
+        server,
+        time,
+        runtime,
+        key_file,
+    } = config;
+    match directive.clone() {
+        Directive::Access { allow, all, who } => {
+            for subnet in subnets(who, outside)? {
+                server.access.push(AccessRule { subnet, allow, all });
+            }
+        }
+        Directive::Requireauth(who) => {
+            for subnet in subnets(who, outside)? {
+                let (allow, all) = (true, false);
+                server.require_auth.push(AccessRule { subnet, allow, all });
+            }
+        }
+        Directive::Bindaddress(address) => {
+            if !server.bind_addresses.contains(&address) {
+                server.bind_addresses.push(address);
+            }
+        }
+        Directive::Binddevice(device) => server.bind_device = Some(device),
+        Directive::Clientloglimit(bytes) => server.client_log_bytes = Some(bytes),
+        Directive::Dscp(point) => server.dscp = point,
+        Directive::Port(port) => server.port = port,
+        Directive::Ratelimit(limit) => server.rate_limit = Some(limit),
+        Directive::Unsynchronised(what) => server.unsynchronised = what,
+        Directive::Clockprecision(seconds) => time.clock_precision_s = Some(seconds),
+        Directive::Follow(follow) => time.follow = Some(follow),
+        Directive::Local(local) => time.local = Some(local),
+        Directive::Maxclockerror(ppm) => time.max_clock_error_ppm = ppm,
+        Directive::Burst(datagrams) => runtime.burst = datagrams,
+        Directive::Cpus(cpus) => runtime.cpus = cpus,
+        Directive::LockAll => runtime.lock_all = true,
+        Directive::Pace(pace) => runtime.pace = pace,
+        Directive::Pidfile(file) => {
+            runtime.pid_file = Some(file).filter(|file| file != Path::new("/"));
+        }
+        Directive::SchedPriority(priority) => runtime.sched_priority = priority,
+        Directive::Steer(steer) => runtime.steer = steer,
+        Directive::User(user) => runtime.user = Some(user),
+        Directive::Workers(workers) => runtime.workers = workers,
+        Directive::Keyfile(file) => *key_file = Some(file),
+        // Followed while reading, settled after all lines, or not acted on.
+        Directive::Include(_)
+        | Directive::Confdir(_)
+        | Directive::Sourcedir(_)
+        | Directive::Noclientlog
+        | Directive::Checked => {}
+    }
+    Ok(())
+}
+
+/// The subnets of an access line: one, or one for each address of a host.
+fn subnets(who: Who, outside: &dyn Outside) -> Result<Vec<Subnet>, Fault> {
+    let host = match who {
+        Who::Subnet(subnet) => return Ok(vec![subnet]),
+        Who::Host(host) => host,
+    };
+    let unreachable = |reason: String| Fault::Unreachable {
+        action: format!("find the address of {host}"),
+        reason,
+    };
+    let addresses = outside
+        .resolve(&host)
+        .map_err(|error| unreachable(error.to_string()))?;
+    if addresses.is_empty() {
+        return Err(unreachable("it has none".to_owned()));
+    }
+    let whole = |address: &std::net::IpAddr| {
+        let length = if address.is_ipv4() { 32 } else { 128 };
+        Subnet::new(*address, length)
+    };
+    Ok(addresses.iter().filter_map(whole).collect())
+}
+
+/// The mistake of having both, laid to the later line.
+fn exclusive(
+    statements: &[Statement],
+    one: &'static str,
+    other: &'static str,
+) -> Option<ConfigError> {
+    let last = |name| statements.iter().rposition(|s| s.row.name == name);
+    let (one_at, other_at) = (last(one)?, last(other)?);
+    let (later, earlier) = if one_at > other_at {
+        (one_at, other)
+    } else {
+        (other_at, one)
+    };
+    Some(error(&statements[later], Fault::Excludes(earlier)))
+}
+
+fn error(statement: &Statement, fault: Fault) -> ConfigError {
+    ConfigError {
+        place: statement.place.clone(),
+        column: statement.column,
+        directive: statement.row.name.to_owned(),
+        fault,
+    }
+}
+
+/// One notice for each directive without effect, at its first line.
+fn notices_of(statements: &[Statement]) -> Vec<Notice> {
+    let mut said = BTreeSet::new();
+    let mut notices = Vec::new();
+    for statement in statements {
+        let text = match statement.row.support {
+            Support::NotYet(what) => format!("not in force yet: {what}"),
+            Support::Accepted(why) => format!("no effect: {why}"),
+            Support::Honoured | Support::Refused(_) => continue,
+        };
+        if said.insert(statement.row.name) {
+            notices.push(Notice {
+                place: statement.place.clone(),
+                directive: statement.row.name.to_owned(),
+                text,
+            });
+        }
+    }
+    notices
+}
+
+/// Directives that chrony does not allow together: limits need the log of clients, and the kernel's
+/// way of setting the real-time clock and chronyd's own would undo each other.
+const EXCLUSIVE: [(&str, &str); 2] = [("ratelimit", "noclientlog"), ("rtcfile", "rtcsync")];
