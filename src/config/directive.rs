@@ -115,7 +115,7 @@ pub(super) fn parse(words: &[Word<'_>]) -> Result<(&'static Row, Directive), At>
         fault,
     };
     let Some(row) = row(name.text) else {
-        let nearest = nearest(name.text);
+        let nearest = nearest(name.text, directives().map(|row| row.name));
         return Err(refuse(Fault::Unknown { nearest }));
     };
     if let Support::Refused(why) = row.support {
@@ -133,14 +133,14 @@ pub(super) fn parse(words: &[Word<'_>]) -> Result<(&'static Row, Directive), At>
     Ok((row, directive))
 }
 
-/// The row whose name is at most two slips away.
-fn nearest(name: &str) -> Option<&'static str> {
-    if name.len() > NAME_LEN_MAX {
+/// The name that is at most two slips away from what was typed.
+fn nearest(typed: &str, names: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    if typed.len() > NAME_LEN_MAX {
         return None;
     }
-    let name = name.to_ascii_lowercase();
-    directives()
-        .map(|row| (distance(name.as_bytes(), row.name.as_bytes()), row.name))
+    let typed = typed.to_ascii_lowercase();
+    names
+        .map(|name| (distance(typed.as_bytes(), name.as_bytes()), name))
         .min()
         .filter(|(distance, near)| *distance <= 2 && *distance < near.len() / 2)
         .map(|(_, near)| near)

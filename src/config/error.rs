@@ -1,6 +1,6 @@
 //! What is wrong with a configuration, what is worth saying about it, and where.
 
-use core::fmt;
+use core::fmt::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -101,7 +101,7 @@ pub enum Fault {
     #[error("the line is not UTF-8; only comments may hold other bytes")]
     NotText,
     /// A file or a name that the line leads to cannot be had.
-    #[error("cannot {action}: {reason}")]
+    #[error("cannot {}: {reason}", Plain(.action))]
     Unreachable {
         /// What was tried.
         action: String,
@@ -130,7 +130,23 @@ impl fmt::Display for Subject<'_> {
         if self.0.is_empty() {
             return Ok(());
         }
-        write!(f, "{}: ", cut(self.0).escape_debug())
+        write!(f, "{}: ", Plain(cut(self.0)))
+    }
+}
+
+/// Text without a character that would steer a terminal.
+struct Plain<'a>(&'a str);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars() {
+            if character.is_control() {
+                write!(f, "{}", character.escape_debug())?;
+            } else {
+                f.write_char(character)?;
+            }
+        }
+        Ok(())
     }
 }
 

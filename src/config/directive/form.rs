@@ -78,7 +78,7 @@ fn check_part(part: Part, arguments: &mut Arguments<'_>) -> Result<(), At> {
         Part::Options(options) => {
             while let Some(name) = arguments.option() {
                 let Some((_, value)) = options.iter().find(|(known, _)| *known == name) else {
-                    return Err(arguments.no_such_option(&names(options)));
+                    return Err(arguments.no_such_option(&meant(&name, options)));
                 };
                 check_value(*value, arguments)?;
             }
@@ -131,13 +131,17 @@ fn check_value(value: Value, arguments: &mut Arguments<'_>) -> Result<(), At> {
     }
 }
 
-/// The names of options, as a message lists them.
-fn names(options: &[(&str, Value)]) -> String {
-    let mut names = vec!["one of the options"];
-    names.extend(options.iter().map(|(name, _)| *name));
-    names.join(" ")
+/// The option that comes near `name`, or all of them if they are few.
+fn meant(name: &str, options: &[(&'static str, Value)]) -> String {
+    let names: Vec<_> = options.iter().map(|(name, _)| *name).collect();
+    match super::nearest(name, names.iter().copied()) {
+        Some(near) => near.to_owned(),
+        None if names.len() <= OPTIONS_SHOWN_MAX => names.join(" or "),
+        None => "an option that chrony.conf(5) has for it".to_owned(),
+    }
 }
 
+const OPTIONS_SHOWN_MAX: usize = 10;
 /// A number of either sign.
 pub(super) const ANY_NUMBER: Value = Value::Number(f64::MIN, f64::MAX);
 /// A number of at least 0.
