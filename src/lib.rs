@@ -14,8 +14,10 @@
 //! `ARCHITECTURE.md` tells who owns what, thread by thread, and follows one request through the files.
 
 pub mod auth;
+pub mod cli;
 pub mod config;
 pub mod control;
+pub mod node;
 pub mod server;
 pub mod sys;
 pub mod wire;

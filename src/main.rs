@@ -1,3 +1,7 @@
 //! The binary `maser`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    maser::cli::run().into()
+}

@@ -1,0 +1,20 @@
+//! What the process ends with.
+
+use std::process::ExitCode;
+
+/// The exit codes, all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: what was asked has been done.
+    Success = 0,
+    /// 1: a mistake in the configuration, or something that the machine does not let us do.
+    Failure = 1,
+    /// 2: arguments that cannot be, or an option that is refused.
+    Usage = 2,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}

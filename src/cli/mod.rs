@@ -1,0 +1,81 @@
+//! The command line (floor 5): arguments in, results on stdout, everything else on stderr.
+
+mod exit;
+#[cfg(any())] // needs auth and sys
+mod keygen;
+mod serve;
+mod version;
+
+use std::io::{self, Write as _};
+
+use clap::{Parser, Subcommand};
+
+pub use exit::Exit;
+
+/// An NTP server-farm node: answers and signs from every core, reads chrony's configuration and keys.
+#[derive(Debug, Parser)]
+#[command(
+    name = "maser",
+    disable_version_flag = true,
+    arg_required_else_help = true,
+    after_help = EXIT_CODES
+)]
+struct Arguments {
+    /// Print the version and what this build and machine can do.
+    #[arg(short = 'V', long)]
+    version: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    #[cfg(any())] // needs auth and sys
+    Keygen(keygen::Keygen),
+}
+
+/// Does what the process's arguments say.
+pub fn run() -> Exit {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // Help is an answer, printed to stdout; all else is a slip, and clap knows which is which.
+        Err(error) => {
+            let exit = if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Success
+            };
+            return match error.print() {
+                Ok(()) => exit,
+                Err(_) => Exit::Failure,
+            };
+        }
+    };
+    match arguments.command {
+        _ if arguments.version => print(&version::text()),
+        Some(Command::Serve(serve)) => serve.run(),
+        #[cfg(any())] // needs auth and sys
+        Some(Command::Keygen(keygen)) => keygen.run(),
+        None => complain("maser: expected a command; see maser --help", Exit::Usage),
+    }
+}
+
+/// Writes a result. A reader that has gone away is no reason to crash.
+fn print(text: &str) -> Exit {
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => Exit::Success,
+        Err(_) => Exit::Failure,
+    }
+}
+
+/// Says on stderr why the process ends.
+fn complain(text: &str, exit: Exit) -> Exit {
+    // With nobody to hear it, the exit code is all there is.
+    let _ = writeln!(io::stderr(), "{text}");
+    exit
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 a mistake in the configuration, or a failure at start; 2 a mistake in the \
+arguments, or an option that is refused.";
