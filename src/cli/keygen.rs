@@ -4,7 +4,7 @@ use std::io;
 
 use super::{Exit, complain, print};
 use crate::auth::{self, KeyType};
-use crate::sys;
+use crate::node;
 use crate::wire::KeyId;
 
 /// Print a new key, a line for the key files of server and client.
@@ -24,7 +24,7 @@ pub(super) struct Keygen {
 impl Keygen {
     pub(super) fn run(&self) -> Exit {
         let mut failed: Option<io::Error> = None;
-        let random = |bytes: &mut [u8]| failed = sys::random::fill(bytes).err();
+        let random = |bytes: &mut [u8]| failed = node::random::fill(bytes).err();
         let line = auth::generate(KeyId(self.id), self.key_type, self.bits, random);
         match (line, failed) {
             (Ok(line), None) => print(&format!("{}\n", line.as_str())),

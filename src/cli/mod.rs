@@ -1,7 +1,6 @@
 //! The command line (floor 5): arguments in, results on stdout, everything else on stderr.
 
 mod exit;
-#[cfg(any())] // needs auth and sys
 mod keygen;
 mod serve;
 mod version;
@@ -31,7 +30,6 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Serve),
-    #[cfg(any())] // needs auth and sys
     Keygen(keygen::Keygen),
 }
 
@@ -55,7 +53,6 @@ pub fn run() -> Exit {
     match arguments.command {
         _ if arguments.version => print(&version::text()),
         Some(Command::Serve(serve)) => serve.run(),
-        #[cfg(any())] // needs auth and sys
         Some(Command::Keygen(keygen)) => keygen.run(),
         None => complain("maser: expected a command; see maser --help", Exit::Usage),
     }

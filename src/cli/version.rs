@@ -4,15 +4,12 @@
 pub(super) fn text() -> String {
     let lines = [
         format!("maser {}", env!("CARGO_PKG_VERSION")),
-        #[cfg(any())] // needs auth and sys
         format!("key types: {}", key_types()),
-        #[cfg(any())] // needs auth and sys
         format!("AES-CMAC: {}", aes()),
     ];
     lines.join("\n") + "\n"
 }
 
-#[cfg(any())] // needs auth and sys
 fn key_types() -> String {
     let supported = crate::auth::KeyType::ALL
         .into_iter()
@@ -21,7 +18,6 @@ fn key_types() -> String {
     supported.collect::<Vec<_>>().join(" ")
 }
 
-#[cfg(any())] // needs auth and sys
 fn aes() -> &'static str {
     if crate::auth::hardware_accelerated() {
         "AES in hardware"

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 pub use files::Files;
 
 use crate::config::{Config, Notice};
+// For `maser keygen`: floor 5 does not reach `sys`.
+pub use crate::sys::random;
 
 /// What the command line says beside the configuration.
 #[derive(Clone, Debug)]
