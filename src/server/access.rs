@@ -153,9 +153,14 @@ impl AccessTable {
         }
     }
 
-    /// Whether no address at all is allowed: then there is nothing to serve.
-    pub fn denies_everyone(&self) -> bool {
-        !self.v4.answers.contains(&true) && !self.v6.answers.contains(&true)
+    /// Whether any address of the same family is allowed: if not, that family need not be served.
+    pub fn allows_any_like(&self, address: IpAddr) -> bool {
+        let answers = if address.is_ipv4() {
+            &self.v4.answers
+        } else {
+            &self.v6.answers
+        };
+        answers.contains(&true)
     }
 
     /// Bytes on the heap.
@@ -254,10 +259,16 @@ mod tests {
         table.allows(address.parse().unwrap())
     }
 
+    fn denies_everyone(table: &AccessTable) -> bool {
+        !["0.0.0.0", "::"]
+            .iter()
+            .any(|any| table.allows_any_like(any.parse().unwrap()))
+    }
+
     #[test]
     fn denies_by_default() {
         let table = AccessTable::new(&[]);
-        assert!(table.denies_everyone());
+        assert!(denies_everyone(&table));
         assert!(!allows(&table, "127.0.0.1") && !allows(&table, "::1"));
     }
 
@@ -296,7 +307,7 @@ mod tests {
         let table = AccessTable::new(&rules);
         assert!(!allows(&table, "9.9.9.9") && allows(&table, "2001:db8::1"));
         rules.push(rule("", false, true));
-        assert!(AccessTable::new(&rules).denies_everyone());
+        assert!(denies_everyone(&AccessTable::new(&rules)));
     }
 
     #[test]

@@ -1,7 +1,21 @@
-//! What a server does with a datagram: decisions, no I/O, no clock (floor 2).
+//! What a server does with a datagram: decisions, no I/O, no clock, no allocation after start (floor 2).
+//!
+//! The path of a request, in [`Responder::prepare`]: length and version; the split into header,
+//! extension fields and MAC; the access table; the mode; our own policies (silent while unsynchronised,
+//! authentication required); the client table and the rate limit; the MAC. Each test that fails is one
+//! [`DropReason`] and one counter. What passes is overwritten by its reply, which [`Responder::seal`]
+//! stamps and signs as late as can be. A reply is never longer than its request.
 
-pub mod access;
+mod access;
+mod chance;
+mod clients;
+mod outcome;
 mod ratelimit;
+mod responder;
 
 pub use access::{AccessRule, AccessTable, Subnet};
-pub use ratelimit::RateLimit;
+pub use chance::Chance;
+pub use clients::{Client, ClientTable, Interval};
+pub use outcome::{DropReason, Outcome, Plan};
+pub use ratelimit::{Admit, RateLimit, RateLimiter};
+pub use responder::{Arrival, Responder, ResponderParts};

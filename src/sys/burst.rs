@@ -27,8 +27,7 @@ const EXTENDED_ERROR_LEN: usize =
 const RECEIVE_CONTROL_LEN: usize =
     cmsg::space(TIMESTAMPING_LEN) + cmsg::space(PKTINFO_V6_LEN) + cmsg::space(EXTENDED_ERROR_LEN);
 /// What we put beside a reply: the address it leaves from, and the wish for a stamp.
-const TRANSMIT_CONTROL_LEN: usize =
-    cmsg::space(PKTINFO_V6_LEN) + cmsg::space(size_of::<u32>());
+const TRANSMIT_CONTROL_LEN: usize = cmsg::space(PKTINFO_V6_LEN) + cmsg::space(size_of::<u32>());
 
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
@@ -271,7 +270,7 @@ impl Burst {
     fn rearm(&mut self) {
         for slot in 0..self.received {
             let header = &mut self.headers[slot].msg_hdr;
-            header.msg_namelen = NAME_LEN as libc::socklen_t;
+            header.msg_namelen = super::socklen::<Name>();
             header.msg_controllen = RECEIVE_CONTROL_LEN;
             header.msg_flags = 0;
         }

@@ -3,8 +3,6 @@
 //! A message is a header (length, level, type; 16 bytes on 64-bit Linux), its data, and padding to a
 //! multiple of the word. The length in the header counts header and data, not the padding.
 
-use std::mem;
-
 /// Bytes of a message's header.
 const HEADER_LEN: usize = size_of::<libc::cmsghdr>();
 const WORD: usize = size_of::<usize>();
@@ -114,8 +112,10 @@ mod tests {
 
     #[test]
     fn lengths_are_the_kernels() {
-        // SAFETY: CMSG_SPACE and CMSG_LEN only compute.
-        let (space_12, len_12) = unsafe { (libc::CMSG_SPACE(12), libc::CMSG_LEN(12)) };
+        // SAFETY: CMSG_SPACE only computes.
+        let space_12 = unsafe { libc::CMSG_SPACE(12) };
+        // SAFETY: CMSG_LEN only computes.
+        let len_12 = unsafe { libc::CMSG_LEN(12) };
         assert_eq!(space(12), space_12 as usize);
         assert_eq!(HEADER_LEN + 12, len_12 as usize);
     }

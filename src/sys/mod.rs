@@ -41,3 +41,12 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
 fn named(call: &'static str) -> impl Fn(io::Error) -> io::Error {
     move |error| io::Error::new(error.kind(), format!("{call}: {error}"))
 }
+
+/// The length of a `T`, as socket calls take it.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "no structure of the kernel's is 4 GiB"
+)]
+const fn socklen<T>() -> libc::socklen_t {
+    size_of::<T>() as libc::socklen_t
+}

@@ -108,6 +108,11 @@ impl UdpPort {
         Ok(port)
     }
 
+    /// Whether the kernel has IPv6 at all.
+    pub fn ipv6_exists() -> bool {
+        Socket::new(Domain::IPV6, Type::DGRAM, None).is_ok()
+    }
+
     /// The address it is bound to, with the port the kernel chose where 0 was asked for.
     pub const fn address(&self) -> SocketAddr {
         self.address
@@ -127,7 +132,7 @@ impl UdpPort {
     /// The system's reason; kernels before 4.12 cannot tell.
     pub fn dropped(&self) -> io::Result<u32> {
         let mut info = [0u32; MEMINFO_WORDS];
-        let mut len = size_of_val(&info) as libc::socklen_t;
+        let mut len = super::socklen::<[u32; MEMINFO_WORDS]>();
         let level = (libc::SOL_SOCKET, libc::SO_MEMINFO);
         // SAFETY: the kernel writes at most `len` bytes, the size of the local array, and sets `len`.
         check(unsafe {
@@ -141,6 +146,17 @@ impl UdpPort {
         })
         .map_err(named("SO_MEMINFO"))?;
         Ok(info[MEMINFO_DROPS])
+    }
+
+    /// A second descriptor of the same socket.
+    ///
+    /// # Errors
+    /// The system's reason.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self {
+            socket: self.socket.try_clone()?,
+            address: self.address,
+        })
     }
 
     /// Takes what waits, up to the burst's capacity. Zero: nothing waited.
@@ -220,7 +236,7 @@ impl UdpPort {
         let mut failed = None;
         let received = burst.receive_with(|headers| {
             loop {
-                let len = headers.len() as libc::c_uint;
+                let len = count(headers);
                 // SAFETY: `len` headers are borrowed exclusively, and each points to the name, vector,
                 // control and payload memory of its slot with their true lengths, which live as long as
                 // the burst. No timeout is passed.
@@ -251,7 +267,7 @@ impl UdpPort {
 
     #[inline]
     fn send_some(&self, headers: &mut [libc::mmsghdr]) -> io::Result<usize> {
-        let (start, len) = (headers.as_mut_ptr(), headers.len() as libc::c_uint);
+        let (start, len) = (headers.as_mut_ptr(), count(headers));
         // SAFETY: `len` headers are borrowed exclusively, and each points to a name, vector, control and
         // payload of its burst with lengths that were written by `keep`; the burst outlives the call.
         let sent = unsafe { libc::sendmmsg(self.as_raw_fd(), start, len, libc::MSG_DONTWAIT as _) };
@@ -303,7 +319,7 @@ impl UdpPort {
     }
 
     fn set_option<T>(&self, (level, option): (i32, i32), value: &T) -> io::Result<()> {
-        let len = size_of::<T>() as libc::socklen_t;
+        let len = super::socklen::<T>();
         let value = std::ptr::from_ref(value).cast();
         // SAFETY: the kernel reads `len` bytes of a value that outlives the call; each caller passes the
         // type that the option takes.
@@ -321,6 +337,16 @@ impl AsRawFd for UdpPort {
 /// `SO_MEMINFO` answers an array of nine; the last is the drops (linux/sock_diag.h).
 const MEMINFO_WORDS: usize = 9;
 const MEMINFO_DROPS: usize = 8;
+
+/// Headers of a slice, as the calls take it.
+#[inline]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the kernel takes 1024 at most"
+)]
+const fn count(headers: &[libc::mmsghdr]) -> libc::c_uint {
+    headers.len() as libc::c_uint
+}
 
 fn is_full(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::ENOBUFS)

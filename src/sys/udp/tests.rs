@@ -262,7 +262,7 @@ fn sockets_met(ports: &[UdpPort], burst: &mut Burst) -> Vec<usize> {
 
 #[test]
 fn one_address_meets_one_socket_and_many_spread() {
-    let key = std::array::from_fn(|at| (at as u8).wrapping_mul(37));
+    let key = std::array::from_fn(|at| [3, 141, 59, 26, 53][at % 5] ^ [7, 201, 88][at % 3]);
     let ports = group("127.0.0.1:0", 4);
     ports[0]
         .steer(&Program::source_address(Family::V4, &key, 4))

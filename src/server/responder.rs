@@ -1,0 +1,283 @@
+//! The server: a request in a buffer becomes a reply in the same buffer, or a reason for none.
+
+use core::net::IpAddr;
+use std::sync::Arc;
+
+use super::access::AccessTable;
+use super::chance::Chance;
+use super::clients::ClientTable;
+use super::outcome::{DropReason, Outcome, Plan};
+use super::ratelimit::{Admit, RateLimiter};
+use crate::auth::{KeyIndex, KeyStore, Verdict};
+use crate::wire::{
+    Correction, HEADER_LEN, HeaderMut, HeaderView, KEY_ID_LEN, KissCode, LeapIndicator, Mode,
+    NtpTimestamp, PACKET_LEN_MAX, RawTime, Split, SystemVariables, Trailer, VERSION_MAX,
+    VERSION_MIN,
+};
+
+/// NTP's port. Only a server would send from it in NTPv1 (mode 0), so that is not answered.
+const NTP_PORT: u16 = 123;
+
+/// Where a datagram came from, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// Source address.
+    pub peer: IpAddr,
+    /// Source port.
+    pub port: u16,
+    /// When it arrived, by the best clock reading there is.
+    pub received: RawTime,
+    /// The same moment, roughly, in nanoseconds of a clock that never steps.
+    pub monotonic_ns: u64,
+}
+
+/// What a responder is made of; all of it is its own but the keys.
+pub struct ResponderParts {
+    /// `allow` and `deny`
+    pub access: AccessTable,
+    /// `requireauth`: where `allows` says so, a request must carry a MAC.
+    pub require_auth: AccessTable,
+    /// `clientloglimit`; `None` with `noclientlog`.
+    pub clients: Option<ClientTable>,
+    /// `ratelimit`; has no effect without a client table.
+    pub limiter: Option<RateLimiter>,
+    /// log2 of the limit's interval: what a reply's poll field says at least.
+    pub poll_min: Option<i8>,
+    /// `keyfile`
+    pub keys: Arc<KeyStore>,
+    /// `unsynchronised silent`
+    pub silent_unsynchronised: bool,
+    /// For fuzz bits, leaks and kisses.
+    pub chance: Chance,
+}
+
+/// Answers requests. One per worker; nothing in it is shared, allocates, or reads a clock.
+///
+/// Three calls, in this order: [`renew`](Self::renew) once per turn, [`prepare`](Self::prepare) for each
+/// datagram, [`seal`](Self::seal) for each reply just before it is sent.
+pub struct Responder {
+    parts: ResponderParts,
+    template: ReplyTemplate,
+}
+
+/// What all replies of a turn have in common.
+struct ReplyTemplate {
+    header: [u8; HEADER_LEN],
+    leap: LeapIndicator,
+    correction: Correction,
+    /// The bits of a timestamp that are below the clock's precision.
+    fuzz_mask: u64,
+}
+
+impl ReplyTemplate {
+    fn new(system: &SystemVariables, now: RawTime) -> Self {
+        // Precision is log2 of seconds; a timestamp's lowest bit is 2^-32 s.
+        let fuzz_bits = (32 + i32::from(system.precision)).clamp(0, 31);
+        Self {
+            header: system.header_at(now),
+            leap: system.leap,
+            correction: system.correction,
+            fuzz_mask: (1 << fuzz_bits) - 1,
+        }
+    }
+}
+
+impl Responder {
+    /// Not synchronised until the first [`renew`](Self::renew).
+    pub fn new(parts: ResponderParts) -> Self {
+        let nothing = SystemVariables::not_synchronised(0);
+        let template = ReplyTemplate::new(&nothing, RawTime::default());
+        Self { parts, template }
+    }
+
+    /// Takes over what the timekeeper published, for replies from `now` on.
+    pub fn renew(&mut self, system: &SystemVariables, now: RawTime) {
+        self.template = ReplyTemplate::new(system, now);
+    }
+
+    /// Decides, and writes all of the reply but its transmit timestamp and MAC over the request.
+    ///
+    /// The cheapest tests come first, so that a flood of what is refused costs least; the MAC is the
+    /// dearest and comes last.
+    #[inline]
+    pub fn prepare(&mut self, arrival: &Arrival, packet: &mut [u8]) -> Outcome {
+        match self.judge(arrival, packet) {
+            Ok((plan, mode)) => {
+                self.write_reply(&plan, mode, arrival, packet);
+                Outcome::Answer(plan)
+            }
+            Err(reason) => Outcome::Drop(reason),
+        }
+    }
+
+    /// Completes a prepared reply: the transmit timestamp, then the MAC that covers it.
+    ///
+    /// `departure` is when the packet will leave; `reply` is what [`prepare`](Self::prepare) wrote, cut
+    /// to the plan's length.
+    #[inline]
+    pub fn seal(&mut self, plan: &Plan, departure: RawTime, reply: &mut [u8]) {
+        let Some(header) = reply.first_chunk_mut() else {
+            return;
+        };
+        let origin = HeaderView::new(header).origin_timestamp();
+        let cooked = self.template.correction.cook(departure).0;
+        let transmit = self.fuzz(cooked, 0, origin);
+        let version = HeaderView::new(header).version();
+        HeaderMut::new(header).set_transmit_timestamp(transmit);
+        if let Some(key) = plan.key {
+            self.parts.keys.sign(key, version, reply, HEADER_LEN);
+        }
+    }
+
+    /// The table of clients, for reports.
+    pub const fn clients(&self) -> Option<&ClientTable> {
+        self.parts.clients.as_ref()
+    }
+
+    /// In the order in which chrony tests (its own `requireauth` has no place there; it comes before
+    /// what costs memory).
+    #[inline]
+    fn judge(&mut self, arrival: &Arrival, packet: &[u8]) -> Result<(Plan, Mode), DropReason> {
+        let header = header_of(packet)?;
+        let version = header.version();
+        let split = Split::of(packet, version).map_err(|_| DropReason::MalformedExtension)?;
+        if !self.parts.access.allows(arrival.peer) {
+            return Err(DropReason::Denied);
+        }
+        let mode = reply_mode(header, arrival.port).ok_or(DropReason::BadMode)?;
+        if self.parts.silent_unsynchronised && self.template.leap == LeapIndicator::NotSynchronised
+        {
+            return Err(DropReason::Unsynchronised);
+        }
+        if split.trailer == Trailer::Absent && self.parts.require_auth.allows(arrival.peer) {
+            return Err(DropReason::AuthRequired);
+        }
+        let kiss = match self.admit(arrival) {
+            Admit::Answer => false,
+            Admit::Kiss => true,
+            Admit::Drop => return Err(DropReason::RateLimited),
+        };
+        let plan = match self.authenticate(&split, version, packet)? {
+            None => Plan {
+                kiss,
+                ..Plan::UNSIGNED
+            },
+            Some(key) => {
+                let len = HEADER_LEN + self.parts.keys.mac_len(key, version);
+                Plan {
+                    len,
+                    key: Some(key),
+                    kiss,
+                }
+            }
+        };
+        debug_assert!(plan.len <= packet.len());
+        Ok((plan, mode))
+    }
+
+    #[inline]
+    fn admit(&mut self, arrival: &Arrival) -> Admit {
+        let Some(clients) = &mut self.parts.clients else {
+            return Admit::Answer;
+        };
+        let client = clients.hit(arrival.peer, arrival.monotonic_ns);
+        match &self.parts.limiter {
+            Some(limiter) => limiter.admit(client, arrival.monotonic_ns, &mut self.parts.chance),
+            None => Admit::Answer,
+        }
+    }
+
+    #[inline]
+    fn authenticate(
+        &self,
+        split: &Split,
+        version: u8,
+        packet: &[u8],
+    ) -> Result<Option<KeyIndex>, DropReason> {
+        let key = match split.trailer {
+            Trailer::Absent => return Ok(None),
+            Trailer::Mac { key } => key,
+            Trailer::ShortMac => return Err(DropReason::ShortMac),
+            Trailer::CryptoNak => return Err(DropReason::CryptoNak),
+            Trailer::MsSntp => return Err(DropReason::MsSntp),
+        };
+        let index = self.parts.keys.find(key).ok_or(DropReason::UnknownKey)?;
+        let (message, mac) = packet.split_at(split.authenticated_len);
+        match self
+            .parts
+            .keys
+            .verify(index, version, message, &mac[KEY_ID_LEN..])
+        {
+            Verdict::Good => Ok(Some(index)),
+            Verdict::Short => Err(DropReason::ShortMac),
+            Verdict::Bad => Err(DropReason::BadMac),
+        }
+    }
+
+    #[inline]
+    fn write_reply(&mut self, plan: &Plan, mode: Mode, arrival: &Arrival, packet: &mut [u8]) {
+        let Some(bytes) = packet.first_chunk_mut::<HEADER_LEN>() else {
+            return;
+        };
+        let request = HeaderView::new(bytes);
+        let version = request.version();
+        let poll = request.poll().max(self.parts.poll_min.unwrap_or(i8::MIN));
+        let origin = request.transmit_timestamp();
+        let cooked = self.template.correction.cook(arrival.received).0;
+        let receive = self.fuzz(cooked, 1, origin);
+
+        *bytes = self.template.header;
+        let mut reply = HeaderMut::new(bytes);
+        if plan.kiss {
+            reply.set_first(LeapIndicator::NotSynchronised, version, mode);
+            reply.set_stratum(0);
+            reply.set_reference_id(KissCode::Rate.reference_id());
+        } else {
+            reply.set_first(self.template.leap, version, mode);
+        }
+        reply.set_poll(poll);
+        reply.set_origin_timestamp(origin);
+        reply.set_receive_timestamp(receive);
+    }
+
+    /// `exact` with chance in the bits below the clock's precision, and `bit_0` as the lowest.
+    ///
+    /// Receive timestamps have bit 0 set and transmit timestamps have it clear: that is how chrony knows
+    /// a later interleaved request (RFC 9769) without state per client. So the two never agree; that
+    /// neither agrees with the client's `origin` is seen to here, and that it is not zero, which would
+    /// mean "unknown".
+    #[inline]
+    fn fuzz(&mut self, exact: NtpTimestamp, bit_0: u64, origin: NtpTimestamp) -> NtpTimestamp {
+        let chance = u64::from(self.parts.chance.bits()) & self.template.fuzz_mask;
+        let bits = (exact.to_bits() ^ chance) & !1 | bit_0;
+        let clash = bits == origin.to_bits() || bits == 0;
+        NtpTimestamp::from_bits(bits ^ u64::from(clash) << 1)
+    }
+}
+
+#[inline]
+fn header_of(packet: &[u8]) -> Result<HeaderView<'_>, DropReason> {
+    if packet.len() > PACKET_LEN_MAX || !packet.len().is_multiple_of(4) {
+        return Err(DropReason::BadLength);
+    }
+    let header = HeaderView::at_front(packet).ok_or(DropReason::BadLength)?;
+    match header.version() {
+        VERSION_MIN..=VERSION_MAX => Ok(header),
+        _ => Err(DropReason::BadVersion),
+    }
+}
+
+/// The mode of the reply, if this is a request: only what a client sends is answered, so that two
+/// servers can never be made to answer each other.
+#[inline]
+fn reply_mode(header: HeaderView<'_>, port: u16) -> Option<Mode> {
+    match header.mode() {
+        Mode::Client => Some(Mode::Server),
+        Mode::SymmetricActive => Some(Mode::SymmetricPassive),
+        Mode::Reserved if header.version() == VERSION_MIN && port != NTP_PORT => Some(Mode::Server),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
