@@ -171,8 +171,8 @@ impl Serve {
             ..
         } = loaded;
         notices.extend(self.unread_file());
-        match node::serve(config, notices, options) {
-            Ok(()) => Exit::Success,
+        match node::serve(&config, &notices, &options) {
+            Ok(summary) => print(&summary.to_string()),
             Err(fatal) => complain(&format!("maser serve: {fatal}"), Exit::Failure),
         }
     }

@@ -1,42 +1,32 @@
-//! The node's surface as the command line calls it.
+//! The running node (floor 4): threads, sockets, files, the real clock.
+//!
+//! Two kinds of thread. *Workers* ([`worker`]), one per core, own their sockets, buffers and tables; after
+//! start they share three things with the rest: the published record downwards ([`publish`]), counters
+//! upwards ([`counters`]), a flag that ends them. The *timekeeper* ([`timekeeper`]), the main thread, looks
+//! at where the time comes from and publishes it.
 
+mod boot;
+pub mod counters;
+mod departure;
 mod files;
+mod follow;
+mod keys;
+mod local;
+mod log;
+mod pace;
+mod ports;
+mod publish;
+mod summary;
+mod timekeeper;
+mod worker;
 
-use std::path::PathBuf;
-
+pub use boot::{Fatal, Options, serve};
 pub use files::Files;
+pub use log::LogOptions;
+pub use pace::{Next, Pace};
+pub use ports::PortError;
+pub use publish::{Published, Subscription};
+pub use summary::Summary;
+pub use worker::{Worker, WorkerParts};
 
-use crate::config::{Config, Notice};
-// For `maser keygen`: floor 5 does not reach `sys`.
 pub use crate::sys::random;
-
-/// What the command line says beside the configuration.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Where log lines go.
-    pub log: LogOptions,
-    /// Whether neither a file nor a directive was given.
-    pub embedded_default: bool,
-}
-
-/// Where log lines go, and which.
-#[derive(Clone, Debug)]
-pub struct LogOptions {
-    /// `-l`; `None` is stderr.
-    pub file: Option<PathBuf>,
-    /// `-L`: -1 debug, 0 information, 1 warning, 2 error, 3 fatal.
-    pub level: i8,
-}
-
-/// Why the node cannot go on.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("this build has no workers: {0} notices unsaid")]
-pub struct Fatal(usize);
-
-/// Serves until told to end.
-///
-/// # Errors
-/// Always: this build has the command line only.
-pub fn serve(_: Config, notices: Vec<Notice>, _: Options) -> Result<(), Fatal> {
-    Err(Fatal(notices.len()))
-}

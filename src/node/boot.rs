@@ -1,0 +1,373 @@
+//! From a configuration to a node that serves, and back to nothing.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+
+use mio::{Poll, Waker};
+
+use super::counters::WorkerCounters;
+use super::log::{self as log_sink, LogOptions};
+use super::ports::{PortError, Ports};
+use super::publish::Published;
+use super::summary::Summary;
+use super::timekeeper::Timekeeper;
+use super::worker::{WAKE, Worker, WorkerParts};
+use super::{Pace, Subscription, keys};
+use crate::auth::{self, KeyStore};
+use crate::config::{Config, Notice, RuntimeConfig, ServerConfig, Unsynchronised};
+use crate::server::{AccessTable, Chance, ClientTable, RateLimiter, Responder, ResponderParts};
+use crate::sys::{UdpPort, clock, process, random};
+
+/// What the command line says beyond the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Where log lines go.
+    pub log: LogOptions,
+    /// No file and no directive was given: say what to try next.
+    pub embedded_default: bool,
+}
+
+/// Why the node cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Fatal {
+    /// A socket.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// `cpus` names a core we may not use.
+    #[error("cpus: core {cpu} is not among those this process may use ({allowed}): change `cpus`")]
+    Core {
+        /// The core.
+        cpu: usize,
+        /// The allowed ones.
+        allowed: String,
+    },
+    /// Something else the system refused.
+    #[error("{doing}: {error}")]
+    System {
+        /// What was being done, and for which word of the configuration.
+        doing: String,
+        /// The system's reason.
+        error: io::Error,
+    },
+}
+
+fn system(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Fatal {
+    |error| Fatal::System {
+        doing: doing.into(),
+        error,
+    }
+}
+
+/// Serves until a signal ends it. Log lines go where `options` say; the summary of the run is the answer.
+///
+/// # Errors
+/// What stands in the way of starting; nothing a client sends ends a running node.
+pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<Summary, Fatal> {
+    log_sink::start(&options.log).map_err(system("log file"))?;
+    for notice in notices {
+        log::warn!("{notice}");
+    }
+    let keys = Arc::new(load_keys(config.key_file.as_deref()));
+    let cpus = cores(&config.runtime)?;
+    let steering_key = random::array().map_err(system("randomness"))?;
+    let ports = Ports::open(&config.server, config.runtime.steer, &cpus, &steering_key)?;
+    let mut timekeeper = Timekeeper::new(&config.time).map_err(system("timekeeper"))?;
+    let stamping = keep_stamping_on();
+    let _pid_file = config
+        .runtime
+        .pid_file
+        .as_deref()
+        .map(write_pid_file)
+        .transpose()?;
+    settle(&config.runtime)?;
+
+    let queues = Queues::of(&ports);
+    let workers = Workers::start(
+        config,
+        &cpus,
+        ports.by_worker,
+        &keys,
+        &timekeeper.published(),
+    )?;
+    introduce(&ports.addresses, workers.counters.len(), options);
+    let signal = timekeeper.run().map_err(system("timekeeper"))?;
+    log::info!("{signal}: ending");
+    let summary = workers.finish(&cpus, queues);
+    drop(stamping);
+    Ok(summary)
+}
+
+/// The kernel stamps arrivals only while some socket wants it, and starts a little late: this one wants it
+/// for as long as we live. Without it the first requests after a pause would have no stamp.
+fn keep_stamping_on() -> Option<UdpPort> {
+    UdpPort::open(&crate::sys::PortOptions {
+        address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        device: None,
+        dscp: 0,
+        shared: false,
+        buffer_bytes: 1 << 12,
+    })
+    .inspect_err(|error| log::warn!("no idle socket to keep receive timestamps on: {error}"))
+    .ok()
+}
+
+/// chrony's rule: nothing about a key file is fatal.
+fn load_keys(file: Option<&Path>) -> KeyStore {
+    let Some(file) = file else {
+        return KeyStore::default();
+    };
+    let (keys, warnings) = keys::load(file);
+    for warning in warnings {
+        log::warn!("{warning}");
+    }
+    let hardware = if auth::hardware_accelerated() {
+        "with"
+    } else {
+        "without"
+    };
+    log::info!(
+        "loaded {} symmetric keys; AES {hardware} the processor's instructions",
+        keys.len()
+    );
+    keys
+}
+
+/// The core of each worker: `cpus`, or every core we may use, cut or repeated to `workers`.
+fn cores(config: &RuntimeConfig) -> Result<Vec<usize>, Fatal> {
+    let allowed: Vec<usize> = core_affinity::get_core_ids()
+        .unwrap_or_default()
+        .iter()
+        .map(|core| core.id)
+        .collect();
+    let wanted = if config.cpus.is_empty() {
+        &allowed
+    } else {
+        &config.cpus
+    };
+    if let Some(cpu) = wanted.iter().find(|cpu| !allowed.contains(cpu)) {
+        let allowed = allowed
+            .iter()
+            .map(usize::to_string)
+            .collect::<Vec<_>>()
+            .join(", ");
+        return Err(Fatal::Core { cpu: *cpu, allowed });
+    }
+    let workers = config.workers.unwrap_or(wanted.len());
+    Ok(wanted.iter().copied().cycle().take(workers).collect())
+}
+
+/// Memory, priority, user: what needs root, and then root itself goes. No thread has been started yet.
+fn settle(config: &RuntimeConfig) -> Result<(), Fatal> {
+    if config.lock_all {
+        process::lock_memory().map_err(system("lock_all"))?;
+    }
+    if config.sched_priority > 0 {
+        process::set_fifo_priority(config.sched_priority).map_err(system("sched_priority"))?;
+    }
+    match &config.user {
+        Some(user) if process::is_root() => {
+            process::become_user(user).map_err(system(format!("user {user}")))
+        }
+        Some(user) => {
+            log::warn!("user {user}: not root, so the user stays as it is");
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+/// A pid file that goes when the node does.
+struct PidFile(PathBuf);
+
+fn write_pid_file(path: &Path) -> Result<PidFile, Fatal> {
+    let text = format!("{}\n", std::process::id());
+    std::fs::write(path, text).map_err(system(format!("pidfile {}", path.display())))?;
+    Ok(PidFile(path.into()))
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.0) {
+            log::warn!("pidfile {}: {error}", self.0.display());
+        }
+    }
+}
+
+fn introduce(addresses: &[SocketAddr], workers: usize, options: &Options) {
+    if addresses.is_empty() {
+        log::warn!("no port is open: nobody is allowed (`allow`), or `port 0`");
+        return;
+    }
+    let list = addresses
+        .iter()
+        .map(SocketAddr::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
+    log::info!("listening on {list} with {workers} workers");
+    if options.embedded_default
+        && let Some(address) = addresses.first()
+    {
+        eprintln!(
+            "\nmaser answers on {list} (loopback only, stratum 10 of its own, the clock is not touched).\n\
+             Try, in another terminal:\n\
+             \n    scripts/check-server.py --ip {ip} --port {port}\
+             \n    chronyd -Q -t 10 'port 0' 'cmdport 0' 'server {ip} port {port} iburst maxsamples 1'\n\
+             \nCtrl-C ends it and prints what it has done.",
+            ip = address.ip(),
+            port = address.port(),
+        );
+    }
+}
+
+/// Second descriptors of the ports, to ask the kernel for drops while workers own the first.
+struct Queues(Vec<UdpPort>);
+
+impl Queues {
+    fn of(ports: &Ports) -> Self {
+        Self(
+            ports
+                .by_worker
+                .iter()
+                .flatten()
+                .filter_map(|port| port.try_clone().ok())
+                .collect(),
+        )
+    }
+
+    fn dropped(&self) -> u64 {
+        self.0
+            .iter()
+            .filter_map(|port| port.dropped().ok())
+            .map(u64::from)
+            .sum()
+    }
+}
+
+/// The data plane, as the control plane sees it.
+struct Workers {
+    threads: Vec<JoinHandle<()>>,
+    wakers: Vec<Waker>,
+    counters: Vec<Arc<WorkerCounters>>,
+    stop: Arc<AtomicBool>,
+    started_ns: u64,
+}
+
+impl Workers {
+    fn start(
+        config: &Config,
+        cpus: &[usize],
+        by_worker: Vec<Vec<UdpPort>>,
+        keys: &Arc<KeyStore>,
+        published: &Arc<Published>,
+    ) -> Result<Self, Fatal> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut workers = Self {
+            threads: Vec::new(),
+            wakers: Vec::new(),
+            counters: Vec::new(),
+            stop: Arc::clone(&stop),
+            started_ns: clock::monotonic_ns(),
+        };
+        // Clients of one worker are none of another's, so each has its share of the memory.
+        let client_log_bytes = config
+            .server
+            .client_log_bytes
+            .map(|bytes| bytes / cpus.len().max(1));
+        for (number, (cpu, ports)) in cpus.iter().copied().zip(by_worker).enumerate() {
+            let poll = Poll::new().map_err(system("epoll"))?;
+            workers
+                .wakers
+                .push(Waker::new(poll.registry(), WAKE).map_err(system("epoll"))?);
+            let counters = Arc::new(WorkerCounters::default());
+            workers.counters.push(Arc::clone(&counters));
+            let seeds = Seeds::draw().map_err(system("randomness"))?;
+            let (server, runtime) = (config.server.clone(), config.runtime.clone());
+            let subscription = Subscription::new(Arc::clone(published));
+            let (keys, stop) = (Arc::clone(keys), Arc::clone(&stop));
+            let run = move || {
+                // What a worker uses is allocated on its core, so that it lies in that core's memory.
+                if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) {
+                    log::warn!("worker {number}: cannot be pinned to core {cpu}");
+                }
+                let worker = Worker::new(WorkerParts {
+                    ports,
+                    responder: responder(&server, client_log_bytes, keys, &seeds),
+                    subscription,
+                    counters,
+                    pace: Pace::new(runtime.pace),
+                    poll,
+                    burst_slots: runtime.burst,
+                });
+                match worker {
+                    Ok(mut worker) => worker.run(&stop),
+                    Err(error) => log::error!("worker {number}: {error}"),
+                }
+            };
+            let name = format!("maser-{number}");
+            let thread = thread::Builder::new()
+                .name(name)
+                .spawn(run)
+                .map_err(system("thread"))?;
+            workers.threads.push(thread);
+        }
+        Ok(workers)
+    }
+
+    fn finish(self, cpus: &[usize], queues: Queues) -> Summary {
+        self.stop.store(true, Ordering::Relaxed);
+        for waker in &self.wakers {
+            if let Err(error) = waker.wake() {
+                log::error!("a worker cannot be woken: {error}");
+            }
+        }
+        for thread in self.threads {
+            if thread.join().is_err() {
+                log::error!("a worker ended badly");
+            }
+        }
+        let elapsed_ns = clock::monotonic_ns() - self.started_ns;
+        let counts = self.counters.iter().map(|counters| counters.snapshot());
+        Summary {
+            seconds: std::time::Duration::from_nanos(elapsed_ns).as_secs_f64(),
+            workers: cpus.iter().map(|cpu| Some(*cpu)).zip(counts).collect(),
+            queue_dropped: queues.dropped(),
+        }
+    }
+}
+
+/// Secrets of one worker's tables.
+struct Seeds {
+    clients: [u8; 16],
+    chance: u64,
+}
+
+impl Seeds {
+    fn draw() -> io::Result<Self> {
+        Ok(Self {
+            clients: random::array()?,
+            chance: u64::from_ne_bytes(random::array()?),
+        })
+    }
+}
+
+fn responder(
+    server: &ServerConfig,
+    client_log_bytes: Option<usize>,
+    keys: Arc<KeyStore>,
+    seeds: &Seeds,
+) -> Responder {
+    Responder::new(ResponderParts {
+        access: AccessTable::new(&server.access),
+        require_auth: AccessTable::new(&server.require_auth),
+        clients: client_log_bytes.map(|bytes| ClientTable::new(bytes, seeds.clients)),
+        limiter: server.rate_limit.map(RateLimiter::new),
+        poll_min: server.rate_limit.map(|limit| limit.interval_log2),
+        keys,
+        silent_unsynchronised: server.unsynchronised == Unsynchronised::Silent,
+        chance: Chance::new(seeds.chance),
+    })
+}

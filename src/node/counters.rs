@@ -1,0 +1,154 @@
+//! What a worker counts: one block of its own, written by it alone, read by anybody.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::server::Outcome;
+
+/// What is counted besides outcomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Event {
+    /// The arrival has a stamp of the kernel's.
+    TimestampKernel = Outcome::COUNTERS,
+    /// The arrival has no stamp, or an absurd one: the clock was read instead.
+    TimestampDaemon,
+    /// Receiving calls that brought datagrams.
+    Burst,
+    /// Replies the kernel took.
+    Sent,
+    /// Replies whose destination the kernel refused.
+    SendRefused,
+    /// Replies that found the send queue full.
+    SendNoRoom,
+    /// Receiving calls that failed.
+    ReceiveError,
+    /// Records of clients that made room for others.
+    ClientsEvicted,
+    /// Times the worker went to sleep because nothing came.
+    Parked,
+}
+
+const EVENT_NAMES: [&str; 9] = [
+    "timestamps_kernel",
+    "timestamps_daemon",
+    "bursts",
+    "sent",
+    "send_refused",
+    "send_no_room",
+    "receive_errors",
+    "clients_evicted",
+    "parked",
+];
+
+const COUNTERS: usize = Outcome::COUNTERS + EVENT_NAMES.len();
+
+/// One worker's counters, on cache lines of their own.
+///
+/// There is one writer, so adding is a plain load and store: no locked instruction.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct WorkerCounters([AtomicU64; COUNTERS]);
+
+impl Default for WorkerCounters {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+}
+
+impl WorkerCounters {
+    /// Counts how a datagram ended.
+    #[inline]
+    pub fn count(&self, outcome: &Outcome) {
+        self.add_at(outcome.counter(), 1);
+    }
+
+    /// Adds to an event.
+    #[inline]
+    pub fn add(&self, event: Event, amount: usize) {
+        self.add_at(event as usize, amount as u64);
+    }
+
+    /// Sets an event to a count that is kept elsewhere.
+    #[inline]
+    pub fn set(&self, event: Event, value: u64) {
+        self.0[event as usize].store(value, Ordering::Relaxed);
+    }
+
+    /// All counters at about this moment.
+    pub fn snapshot(&self) -> Counts {
+        Counts(std::array::from_fn(|at| self.0[at].load(Ordering::Relaxed)))
+    }
+
+    #[inline]
+    fn add_at(&self, at: usize, amount: u64) {
+        let counter = &self.0[at];
+        counter.store(
+            counter.load(Ordering::Relaxed).wrapping_add(amount),
+            Ordering::Relaxed,
+        );
+    }
+}
+
+/// Counters as read, of one worker or of several in sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts([u64; COUNTERS]);
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self([0; COUNTERS])
+    }
+}
+
+impl Counts {
+    /// The sum of several workers.
+    pub fn sum(parts: impl IntoIterator<Item = Self>) -> Self {
+        parts.into_iter().fold(Self::default(), |sum, part| {
+            Self(std::array::from_fn(|at| sum.0[at].wrapping_add(part.0[at])))
+        })
+    }
+
+    /// Datagrams taken in: each ended in one outcome.
+    pub fn received(&self) -> u64 {
+        self.0[..Outcome::COUNTERS].iter().sum()
+    }
+
+    /// One event.
+    pub const fn event(&self, event: Event) -> u64 {
+        self.0[event as usize]
+    }
+
+    /// Every counter with its name: outcomes, then events.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Outcome::counter_names()
+            .into_iter()
+            .chain(EVENT_NAMES)
+            .zip(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::{DropReason, Plan};
+
+    #[test]
+    fn outcomes_and_events_have_their_own_places() {
+        let counters = WorkerCounters::default();
+        counters.count(&Outcome::Answer(Plan::UNSIGNED));
+        counters.count(&Outcome::Drop(DropReason::BadMac));
+        counters.add(Event::TimestampKernel, 2);
+        counters.add(Event::Parked, 3);
+        let counts = Counts::sum([counters.snapshot(), counters.snapshot()]);
+        let moved: Vec<_> = counts.named().filter(|(_, value)| *value > 0).collect();
+        assert_eq!(
+            moved,
+            [
+                ("answered", 2),
+                ("bad_mac", 2),
+                ("timestamps_kernel", 4),
+                ("parked", 6)
+            ]
+        );
+        assert_eq!(counts.received(), 4);
+    }
+}

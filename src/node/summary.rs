@@ -1,0 +1,102 @@
+//! What was done, for people: printed once, when the program ends.
+
+use std::fmt;
+
+use super::counters::{Counts, Event};
+
+/// A run in figures.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Seconds from the start of the workers.
+    pub seconds: f64,
+    /// Each worker's core, if it is pinned, and its counts.
+    pub workers: Vec<(Option<usize>, Counts)>,
+    /// Datagrams the kernel dropped because a socket's queue was full.
+    pub queue_dropped: u64,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let total = Counts::sum(self.workers.iter().map(|(_, counts)| *counts));
+        writeln!(f, "maser served for {:.1} s", self.seconds)?;
+        line(f, "received", total.received())?;
+        for (name, value) in total.named() {
+            line(f, name, value)?;
+        }
+        line(f, "queue_dropped", self.queue_dropped)?;
+        let kernel = total.event(Event::TimestampKernel);
+        writeln!(
+            f,
+            "receive timestamps: {:.3} % the kernel's",
+            percent(kernel, total.received())
+        )?;
+        for (worker, (cpu, counts)) in self.workers.iter().enumerate() {
+            let place = cpu.map_or_else(
+                || "on no core of its own".into(),
+                |cpu| format!("on core {cpu}"),
+            );
+            let received = counts.received();
+            let share = percent(received, total.received());
+            writeln!(
+                f,
+                "worker {worker} {place}: received {received} ({share:.1} %)"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn line(f: &mut fmt::Formatter<'_>, name: &str, value: u64) -> fmt::Result {
+    writeln!(f, "  {name:<20} {value:>15}")
+}
+
+/// `part` in `whole`; of nothing, all.
+#[expect(clippy::cast_precision_loss, reason = "a share for people")]
+fn percent(part: u64, whole: u64) -> f64 {
+    if whole == 0 {
+        100.0
+    } else {
+        part as f64 * 100.0 / whole as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::counters::WorkerCounters;
+    use crate::server::{DropReason, Outcome, Plan};
+
+    #[test]
+    fn reads_well() {
+        let counters = WorkerCounters::default();
+        for _ in 0..3 {
+            counters.count(&Outcome::Answer(Plan::UNSIGNED));
+        }
+        counters.count(&Outcome::Drop(DropReason::BadMac));
+        counters.add(Event::TimestampKernel, 3);
+        counters.add(Event::TimestampDaemon, 1);
+        let summary = Summary {
+            seconds: 12.34,
+            workers: vec![(Some(0), counters.snapshot()), (None, Counts::default())],
+            queue_dropped: 5,
+        };
+        let text = summary.to_string();
+        let starts = |start: &str| text.lines().any(|line| line.starts_with(start));
+        assert!(starts("maser served for 12.3 s"));
+        assert!(starts("receive timestamps: 75.000 % the kernel's"));
+        assert!(starts("worker 0 on core 0: received 4 (100.0 %)"));
+        assert!(starts("worker 1 on no core of its own: received 0 (0.0 %)"));
+        let value = |name: &str| {
+            let words = text
+                .lines()
+                .map(|line| line.split_whitespace().collect::<Vec<_>>());
+            words
+                .filter(|words| words.len() == 2 && words[0] == name)
+                .map(|words| words[1].to_owned())
+                .next()
+        };
+        assert_eq!(value("received").as_deref(), Some("4"));
+        assert_eq!(value("bad_mac").as_deref(), Some("1"));
+        assert_eq!(value("queue_dropped").as_deref(), Some("5"));
+    }
+}
