@@ -42,6 +42,22 @@ fn tracking_holds_for_recorded_replies() {
 }
 
 #[test]
+fn respond_holds_at_every_length_and_first_byte() {
+    for choice in [0, 1, 4, 6, 16, 35] {
+        for length in 0..=whole_packet().len() {
+            let mut input = vec![choice];
+            input.extend(&whole_packet()[..length]);
+            properties::respond(&input);
+        }
+        for first in 0..=255 {
+            let mut input = vec![choice, first];
+            input.resize(49, 0);
+            properties::respond(&input);
+        }
+    }
+}
+
+#[test]
 fn a_failure_is_seen() {
     properties::canary(b"t");
     assert!(catch_unwind(|| properties::canary(b"tu")).is_err());
@@ -60,6 +76,25 @@ proptest! {
         input[1 + at] = value;
         input.truncate(1 + length);
         properties::split(&input);
+    }
+
+    #[test]
+    fn respond_holds(input in prop::collection::vec(any::<u8>(), 0..1300)) {
+        properties::respond(&input);
+    }
+
+    #[test]
+    fn respond_holds_near_a_whole_packet(choice: u8, at in 0usize..100, value: u8, length in 0usize..=100) {
+        let mut input = vec![choice];
+        input.extend(whole_packet());
+        input[1 + at] = value;
+        input.truncate(1 + length);
+        properties::respond(&input);
+    }
+
+    #[test]
+    fn key_file_holds(input in "([0-9]{1,3} (AES128|SHA1|MD5)? ?(HEX:|ASCII:)?[0-9a-f]{0,40}\n|.{0,20}\n){0,6}") {
+        properties::key_file(input.as_bytes());
     }
 
     #[test]

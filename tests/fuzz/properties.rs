@@ -1,8 +1,20 @@
 //! What must hold for any bytes. The fuzz targets call these, and `tests/properties.rs` does on a small
 //! corpus, so that they cannot rot where no fuzzer runs.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use maser::auth::{Key, KeyStore, KeyType};
+use maser::config::keyfile;
 use maser::control::{REPLY_HEADER_LEN, TRACKING_REPLY_LEN, TrackingReport};
-use maser::wire::{ExtensionFields, HEADER_LEN, PACKET_LEN_MAX, Split, Trailer};
+use maser::server::{
+    AccessRule, AccessTable, Arrival, Chance, ClientTable, Outcome, RateLimit, RateLimiter,
+    Responder, ResponderParts, Subnet,
+};
+use maser::wire::{
+    ExtensionFields, HEADER_LEN, HeaderView, KeyId, KissCode, LeapIndicator, Mode, NtpTimestamp,
+    PACKET_LEN_MAX, RawTime, Split, SystemVariables, Trailer,
+};
 
 /// Taking a packet apart: the first byte chooses the version, the rest is the packet.
 ///
@@ -66,6 +78,111 @@ pub(crate) fn tracking(bytes: &[u8]) {
     assert!(report.reference_time.1 < 1_000_000_000);
     let again = TrackingReport::parse(&report.emit(SEQUENCE), SEQUENCE);
     assert_eq!(again, Ok(report), "written and read again");
+}
+
+/// A datagram to a server: the first byte chooses how it is set up and who asks, the rest is the datagram.
+///
+/// A reply is never longer than its request, answers what was asked, and is signed when that was.
+pub(crate) fn respond(bytes: &[u8]) {
+    let Some((choice, datagram)) = bytes.split_first() else {
+        return;
+    };
+    let mut responder = responder(*choice);
+    let arrival = Arrival {
+        peer: if choice & 8 == 0 {
+            IpAddr::from([192, 0, 2, 1])
+        } else {
+            IpAddr::from([1; 16])
+        },
+        port: if choice & 16 == 0 { 123 } else { 40_000 },
+        received: RawTime(NtpTimestamp::from_unix(1_800_000_000, 5)),
+        monotonic_ns: 1 << 40,
+    };
+    // The second request is over the limit, where there is one.
+    for _ in 0..2 {
+        let mut packet = datagram.to_vec();
+        let outcome = responder.prepare(&arrival, &mut packet);
+        let Outcome::Answer(plan) = outcome else {
+            assert_eq!(packet, datagram, "a dropped datagram is left as it was");
+            continue;
+        };
+        assert!(plan.len <= datagram.len() && datagram.len() <= PACKET_LEN_MAX);
+        let departure = RawTime(NtpTimestamp::from_unix(1_800_000_000, 90_005));
+        responder.seal(&plan, departure, &mut packet[..plan.len]);
+
+        let request = HeaderView::at_front(datagram).expect("an answered request has a header");
+        let reply = HeaderView::at_front(&packet).expect("as long as its request");
+        assert_eq!(reply.version(), request.version());
+        assert_eq!(reply.origin_timestamp(), request.transmit_timestamp());
+        assert!(matches!(
+            (request.mode(), reply.mode()),
+            (Mode::Client | Mode::Reserved, Mode::Server)
+                | (Mode::SymmetricActive, Mode::SymmetricPassive)
+        ));
+        let (receive, transmit) = (reply.receive_timestamp(), reply.transmit_timestamp());
+        assert_eq!((receive.to_bits() & 1, transmit.to_bits() & 1), (1, 0));
+        assert!(!transmit.is_zero() && receive.is_before(transmit));
+        assert!(receive != reply.origin_timestamp() && transmit != reply.origin_timestamp());
+        assert_eq!(
+            plan.kiss,
+            reply.reference_id() == KissCode::Rate.reference_id()
+        );
+        assert_eq!(plan.key.is_some(), plan.len > HEADER_LEN);
+        let split =
+            Split::of(&packet[..plan.len], reply.version()).expect("a reply is well-formed");
+        assert_eq!(
+            plan.key.is_some(),
+            matches!(split.trailer, Trailer::Mac { key: KeyId(7 | 8) })
+        );
+    }
+}
+
+fn responder(choice: u8) -> Responder {
+    let everybody = |allow| {
+        AccessTable::new(&[AccessRule {
+            subnet: Subnet::Any,
+            allow,
+            all: false,
+        }])
+    };
+    let keys = [
+        (7, KeyType::Aes128, &[1; 16][..]),
+        (8, KeyType::Sha1, b"secret"),
+    ]
+    .map(|(id, kind, secret)| Key::new(KeyId(id), kind, secret).expect("a good key"));
+    let limit = RateLimit {
+        interval_log2: 3,
+        burst: 1,
+        leak_log2: 4,
+        kod_log2: Some(1),
+    };
+    let mut system = SystemVariables::not_synchronised(-24);
+    if choice & 1 == 0 {
+        system.leap = LeapIndicator::NoWarning;
+        system.stratum = 3;
+    }
+    let mut responder = Responder::new(ResponderParts {
+        access: everybody(true),
+        require_auth: everybody(choice & 2 != 0),
+        clients: Some(ClientTable::new(1 << 12, [choice ^ 0x5a; 16])),
+        limiter: (choice & 4 != 0).then(|| RateLimiter::new(limit)),
+        poll_min: None,
+        keys: Arc::new(KeyStore::new(&keys).0),
+        silent_unsynchronised: choice & 32 != 0,
+        chance: Chance::new(u64::from(choice) + 1),
+    });
+    responder.renew(&system, RawTime(NtpTimestamp::from_unix(1_800_000_000, 0)));
+    responder
+}
+
+/// A key file: each warning names a line that exists, and none shows what stood there.
+pub(crate) fn key_file(bytes: &[u8]) {
+    let (keys, warnings) = keyfile::load(bytes);
+    let lines = bytes.split(|byte| *byte == b'\n').count();
+    for warning in &warnings {
+        assert!((1..=lines).contains(&warning.line), "{warning}");
+    }
+    assert!(keys.len() + warnings.len() <= 3 * lines);
 }
 
 /// Must fail: it proves that a failure would be seen.
