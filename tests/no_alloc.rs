@@ -1,0 +1,233 @@
+//! A worker allocates nothing after start: a million mixed packets through its turns, counted.
+//!
+//! The allocator counts per thread; worker and sender share this test's thread, and only what happens
+//! inside a turn is counted. `scripts/check` runs it in release as well.
+
+#![expect(unsafe_code, reason = "a counting allocator is an allocator")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+
+use maser::auth::{Key, KeyStore, KeyType};
+use maser::config::Pace as PaceConfig;
+use maser::node::counters::WorkerCounters;
+use maser::node::{Pace, Published, Subscription, Worker, WorkerParts};
+use maser::server::{
+    AccessRule, AccessTable, Chance, ClientTable, RateLimit, RateLimiter, Responder,
+    ResponderParts, Subnet,
+};
+use maser::sys::{PortOptions, UdpPort};
+use maser::wire::{KeyId, LeapIndicator, SystemVariables};
+
+const PACKETS: usize = 1_000_000;
+const BURST: usize = 64;
+
+thread_local! {
+    static CALLS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call goes to the system's allocator as it came; the count touches only a cell of this
+// thread that needs no allocation and no destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        CALLS.set(CALLS.get() + 1);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        CALLS.set(CALLS.get() + 1);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(memory, layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        CALLS.set(CALLS.get() + 1);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.realloc(memory, layout, new_size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+fn rule(network: [u8; 4], allow: bool) -> AccessRule {
+    let subnet = Subnet::new(Ipv4Addr::from(network).into(), 24).expect("a prefix");
+    AccessRule {
+        subnet,
+        allow,
+        all: false,
+    }
+}
+
+fn keys() -> KeyStore {
+    let secrets = [
+        (1, KeyType::Aes128, &[1; 16][..]),
+        (2, KeyType::Aes256, &[2; 32]),
+        (3, KeyType::Sha1, b"three"),
+        (4, KeyType::Md5, b"four"),
+        (5, KeyType::Sha512, b"five"),
+    ];
+    let keys = secrets.map(|(id, kind, secret)| Key::new(KeyId(id), kind, secret).expect("a key"));
+    KeyStore::new(&keys).0
+}
+
+fn worker(published: &Arc<Published>, counters: &Arc<WorkerCounters>) -> (Worker, SocketAddr) {
+    let port = UdpPort::open(&PortOptions {
+        address: "0.0.0.0:0".parse().expect("an address"),
+        device: None,
+        dscp: 0,
+        shared: false,
+        buffer_bytes: 4 << 20,
+    })
+    .expect("a port");
+    let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port.address().port());
+    let limit = RateLimit {
+        interval_log2: -8,
+        burst: 4,
+        leak_log2: 1,
+        kod_log2: Some(1),
+    };
+    let responder = Responder::new(ResponderParts {
+        access: AccessTable::new(&[
+            AccessRule {
+                subnet: Subnet::Any,
+                allow: true,
+                all: false,
+            },
+            rule([127, 0, 9, 0], false),
+        ]),
+        require_auth: AccessTable::new(&[rule([127, 0, 8, 0], true)]),
+        // Small, so that strangers push each other out.
+        clients: Some(ClientTable::new(4096, [3; 16])),
+        limiter: Some(RateLimiter::new(limit)),
+        poll_min: Some(-8),
+        keys: Arc::new(keys()),
+        silent_unsynchronised: false,
+        chance: Chance::new(1),
+    });
+    let worker = Worker::new(WorkerParts {
+        ports: vec![port],
+        responder,
+        subscription: Subscription::new(Arc::clone(published)),
+        counters: Arc::clone(counters),
+        pace: Pace::new(PaceConfig::Spin),
+        poll: mio::Poll::new().expect("epoll"),
+        burst_slots: BURST,
+    });
+    (worker.expect("a worker"), address)
+}
+
+/// Every kind of packet there is an outcome for.
+fn packets() -> Vec<Vec<u8>> {
+    let keys = keys();
+    let plain = |first: u8| {
+        let mut packet = vec![0; 48];
+        packet[0] = first;
+        packet[40..].copy_from_slice(&[7; 8]);
+        packet
+    };
+    let signed = |id: u32, first: u8| {
+        let key = keys.find(KeyId(id)).expect("known");
+        let version = first >> 3 & 7;
+        let mut packet = plain(first);
+        packet.resize(48 + keys.mac_len(key, version), 0);
+        keys.sign(key, version, &mut packet, 48).expect("room");
+        packet
+    };
+    let with = |at: usize, value: u8, mut packet: Vec<u8>| {
+        packet[at] = value;
+        packet
+    };
+    let mut packets = vec![
+        plain(0x23),
+        plain(0x1b),
+        plain(0x13),
+        plain(0x08),
+        plain(0x19),
+    ];
+    packets.extend((1..=5).flat_map(|id| [signed(id, 0x23), signed(id, 0x1b)]));
+    packets.extend([
+        Vec::new(),
+        plain(0x23)[..44].to_vec(),
+        vec![0x23; 1400],
+        plain(0x03),
+        plain(0x24),
+        [&plain(0x23)[..], &[1; 28]].concat(),
+        [&plain(0x23)[..], &[0; 4]].concat(),
+        signed(1, 0x23)[..64].to_vec(),
+        with(67, 0, signed(1, 0x23)),
+        with(51, 99, signed(1, 0x23)),
+        [&plain(0x1b)[..], &[0, 0, 0, 1], &[0; 16]].concat(),
+    ]);
+    packets
+}
+
+#[test]
+fn a_million_mixed_packets_allocate_nothing() {
+    let mut system = SystemVariables::not_synchronised(-24);
+    system.leap = LeapIndicator::NoWarning;
+    system.stratum = 3;
+    let published = Published::new(&system);
+    let counters = Arc::new(WorkerCounters::default());
+    let (mut worker, server) = worker(&published, &counters);
+    let packets = packets();
+    let senders: Vec<_> = (0..50u8)
+        .map(|number| {
+            let host = Ipv4Addr::new(127, 0, 6 + number % 4, 1 + number);
+            let sender = UdpSocket::bind((host, 0)).expect("loopback");
+            sender.connect(server).expect("loopback");
+            sender
+        })
+        .collect();
+
+    let (mut sent, mut received, mut allocated) = (0, 0, 0);
+    while received < PACKETS {
+        for _ in 0..BURST {
+            // 26 kinds of packet and 50 senders share a factor of 2 only: all pairs of a parity meet.
+            let sender = &senders[(sent + sent / packets.len()) % senders.len()];
+            sender
+                .send(&packets[sent % packets.len()])
+                .expect("loopback takes it");
+            sent += 1;
+        }
+        if sent % (BURST * 100) == 0 {
+            published.publish(&system);
+        }
+        while received < sent {
+            let before = CALLS.get();
+            received += worker.turn();
+            allocated += CALLS.get() - before;
+        }
+    }
+    assert_eq!(allocated, 0, "allocations in {received} packets");
+
+    // The mix was one: each outcome was met, and each packet had one.
+    let counts = counters.snapshot();
+    assert_eq!(counts.received(), received as u64);
+    let expected_never = [
+        "unsynchronised",
+        "receive_errors",
+        "send_refused",
+        "send_no_room",
+        "parked",
+        "timestamps_daemon",
+    ];
+    for (name, value) in counts.named() {
+        assert!(
+            value > 0 || expected_never.contains(&name),
+            "{name} was never met: {counts:?}"
+        );
+    }
+}
+
+#[test]
+fn the_allocator_counts() {
+    let before = CALLS.get();
+    drop(std::hint::black_box(Box::new(5)));
+    assert_eq!(CALLS.get() - before, 2);
+}
