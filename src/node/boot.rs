@@ -163,6 +163,12 @@ fn cores(config: &RuntimeConfig) -> Result<Vec<usize>, Fatal> {
 /// Memory, priority, user: what needs root, and then root itself goes. No thread has been started yet.
 fn settle(config: &RuntimeConfig) -> Result<(), Fatal> {
     if config.lock_all {
+        if config.user.is_some() {
+            // Without it the workers' stacks, which are future memory, could not be had.
+            let doing =
+                "lock_all with user: the limit on locked memory (ulimit -l) stays when root goes";
+            process::lift_memory_lock_limit().map_err(system(doing))?;
+        }
         process::lock_memory().map_err(system("lock_all"))?;
     }
     if config.sched_priority > 0 {
@@ -311,7 +317,7 @@ impl Workers {
             let thread = thread::Builder::new()
                 .name(name)
                 .spawn(run)
-                .map_err(system("thread"))?;
+                .map_err(system("starting a worker"))?;
             workers.threads.push(thread);
         }
         Ok(workers)

@@ -6,6 +6,21 @@ use std::mem;
 
 use super::{check, named};
 
+/// Lifts the limit on locked memory (RLIMIT_MEMLOCK), which counts once root is gone.
+///
+/// # Errors
+/// Needs CAP_SYS_RESOURCE, unless the limit was lifted already.
+pub fn lift_memory_lock_limit() -> io::Result<()> {
+    let unlimited = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: the kernel reads one local struct.
+    check(unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const unlimited) })
+        .map_err(named("setrlimit"))?;
+    Ok(())
+}
+
 /// Locks all memory, present and future, so that no page fault stalls a worker (`mlockall`).
 ///
 /// # Errors

@@ -115,6 +115,16 @@ impl Node {
         SocketAddr::new(ip, self.port)
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The folder it runs in.
+    pub(crate) fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
     /// Ends it with SIGTERM and reads what it counted; `None` for chronyd, which counts otherwise.
     #[track_caller]
     pub(crate) fn stop(mut self) -> Option<Summary> {
@@ -165,9 +175,13 @@ impl Drop for Node {
     }
 }
 
-/// The counters that our server prints when it ends.
+/// What our server prints when it ends.
 #[derive(Debug)]
-pub(crate) struct Summary(BTreeMap<String, u64>);
+pub(crate) struct Summary {
+    counters: BTreeMap<String, u64>,
+    /// Datagrams that each worker received.
+    pub(crate) workers: Vec<u64>,
+}
 
 impl Summary {
     /// From lines of `name  value`; other lines are for people.
@@ -179,21 +193,28 @@ impl Summary {
         };
         let counters: BTreeMap<_, _> = text.lines().filter_map(pair).collect();
         assert!(!counters.is_empty(), "no counter in the summary:\n{text}");
-        Self(counters)
+        let share = |line: &str| {
+            let (_, received) = line.strip_prefix("worker ")?.split_once("received ")?;
+            received.split_whitespace().next()?.parse().ok()
+        };
+        Self {
+            counters,
+            workers: text.lines().filter_map(share).collect(),
+        }
     }
 
     /// A counter that must be there.
     #[track_caller]
     pub(crate) fn get(&self, name: &str) -> u64 {
-        let value = self.0.get(name);
-        *value.unwrap_or_else(|| panic!("no `{name}` in {:?}", self.0))
+        let value = self.counters.get(name);
+        *value.unwrap_or_else(|| panic!("no `{name}` in {self:?}"))
     }
 
     /// Of all refusals this one was counted, and no others.
     #[track_caller]
     pub(crate) fn assert_refused_only(&self, counter: &str) {
         let times = self.get(counter);
-        assert!(times > 0, "no {counter} in {:?}", self.0);
+        assert!(times > 0, "no {counter} in {self:?}");
         self.assert_refused(&[(counter, times)]);
     }
 
@@ -203,7 +224,7 @@ impl Summary {
         for name in REFUSALS {
             let expected = expected.iter().find(|(counter, _)| *counter == name);
             let expected = expected.map_or(0, |(_, times)| *times);
-            assert_eq!(self.get(name), expected, "{name} in {:?}", self.0);
+            assert_eq!(self.get(name), expected, "{name} in {self:?}");
         }
     }
 }
