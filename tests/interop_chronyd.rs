@@ -15,8 +15,9 @@ mod csv;
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod support;
 
+use support::client;
 use support::keys::{self, Key};
-use support::node::{Folder, Node, free_port};
+use support::node::{Folder, Node, Port};
 use support::tool::{self, need, said};
 
 /// chronyd, with these directives, and these keys, in a folder of its own.
@@ -41,7 +42,7 @@ fn measure(node: &Node, server: &str, options: &str, keys: &str) -> Option<Outpu
     let folder = Folder::new();
     let directives = format!(
         "cmdport 0\nserver {server} port {} iburst maxsamples 1 {options}",
-        node.port
+        node.port()
     );
     let mut command = chronyd(&folder, &["-Q", "-t", "3"], &directives, keys)?;
     Some(tool::run(&mut command))
@@ -132,14 +133,17 @@ fn chronyd_with_an_unknown_key_gets_nothing() {
 struct Commanded {
     child: Child,
     folder: Folder,
-    port: u16,
+    port: Port,
 }
 
 impl Commanded {
     fn start(directives: &str) -> Option<Self> {
         let folder = Folder::new();
-        let port = free_port();
-        let directives = format!("cmdport {port}\nbindcmdaddress 127.0.0.1\n{directives}");
+        let port = Port::free();
+        let directives = format!(
+            "cmdport {}\nbindcmdaddress 127.0.0.1\n{directives}",
+            port.number
+        );
         let mut command = chronyd(&folder, &["-d"], &directives, &keys::file())?;
         let child = folder.spawn(&mut command);
         Some(Self {
@@ -152,14 +156,16 @@ impl Commanded {
     /// Asks until the daemon answers what `wanted` is content with.
     fn tracking(&mut self, wanted: impl Fn(&TrackingReport) -> bool) -> TrackingReport {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
-        socket.connect(("127.0.0.1", self.port)).expect("loopback");
+        socket
+            .connect(("127.0.0.1", self.port.number))
+            .expect("loopback");
         let patience = Duration::from_millis(200);
         socket.set_read_timeout(Some(patience)).expect("not zero");
         for sequence in 0x5eed_0000..0x5eed_0000 + 300 {
             let mut reply = [0; 600];
             let asked = socket.send(&tracking_request(sequence, 0));
             // Refused while it is not bound yet.
-            if let Ok(length) = asked.and_then(|_| socket.recv(&mut reply)) {
+            if let Ok(length) = asked.and_then(|_| client::receive(&socket, &mut reply)) {
                 let report = TrackingReport::parse(&reply[..length], sequence);
                 let report = report.expect("chronyd's reply to what was asked");
                 if wanted(&report) {
@@ -176,7 +182,7 @@ impl Commanded {
         &mut self,
         wanted: impl Fn(&TrackingReport) -> bool,
     ) -> Option<TrackingReport> {
-        let port = self.port.to_string();
+        let port = self.port.number.to_string();
         let mut command = Command::new(need("chronyc")?);
         command.args(["-n", "-c", "-h", "127.0.0.1", "-p", &port, "tracking"]);
         for _ in 0..10 {
@@ -219,7 +225,7 @@ fn tracking_of_a_running_chronyd_reads_as_chronyc_prints_it() {
 #[test]
 fn chronyd_follows_us_and_says_so() {
     let Some(node) = Node::start(&[]) else { return };
-    let source = format!("server 127.0.0.1 port {} iburst key 10", node.port);
+    let source = format!("server 127.0.0.1 port {} iburst key 10", node.port());
     let Some(mut chronyd) = Commanded::start(&source) else {
         return;
     };

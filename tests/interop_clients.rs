@@ -10,9 +10,9 @@ use std::time::Duration;
 mod support;
 
 use support::keys::AES128;
-use support::node::{Directives, Folder, Node, Server, Summary};
+use support::node::{Directives, Folder, Node, Port, Server, Summary};
+use support::skip;
 use support::tool::{self, need, need_root, said};
-use support::{node, skip};
 
 /// The Python that has ntplib: `MASER_PYTHON`, or the system's.
 fn python_with_ntplib() -> Option<PathBuf> {
@@ -42,7 +42,7 @@ fn ntplib_in_each_of_its_versions() {
         return;
     };
     let Some(node) = Node::start(&[]) else { return };
-    let port = node.port.to_string();
+    let port = node.port().to_string();
     for version in ["2", "3", "4"] {
         let output = check_server(
             &python,
@@ -68,7 +68,8 @@ fn a_server_that_is_not_there_is_said_to_be_deactivated() {
     let Some(python) = python_with_ntplib() else {
         return;
     };
-    let port = node::free_port().to_string();
+    let free = Port::free();
+    let port = free.number.to_string();
     let output = check_server(
         &python,
         &["--ip", "127.0.0.1", "--port", &port, "--timeout", "0.2"],
@@ -85,7 +86,7 @@ fn a_server_without_time_is_said_to_be_deactivated() {
     let Some(node) = Node::with(Directives::default()) else {
         return;
     };
-    let port = node.port.to_string();
+    let port = node.port().to_string();
     let output = check_server(&python, &["--ip", "127.0.0.1", "--port", &port]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
 }

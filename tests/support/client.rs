@@ -44,7 +44,7 @@ impl Client {
     #[track_caller]
     pub(crate) fn receive(&self) -> Vec<u8> {
         let mut reply = vec![0; 2000];
-        match self.socket.recv(&mut reply) {
+        match receive(&self.socket, &mut reply) {
             Ok(length) => reply.truncate(length),
             Err(error) => panic!("no reply: {error}"),
         }
@@ -77,7 +77,7 @@ impl Client {
         self.socket.set_nonblocking(true).expect("a socket");
         let mut replies = Vec::new();
         let mut buffer = [0; 2000];
-        while let Ok(length) = self.socket.recv(&mut buffer) {
+        while let Ok(length) = receive(&self.socket, &mut buffer) {
             replies.push(buffer[..length].to_vec());
         }
         self.socket.set_nonblocking(false).expect("a socket");
@@ -94,6 +94,17 @@ impl Client {
             "{what}: answered with {:02x?}",
             replies[0]
         );
+    }
+}
+
+/// The next datagram. A wait with a time-out ends when the process is stopped and continued;
+/// then it waits again.
+pub(crate) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match socket.recv(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
     }
 }
 

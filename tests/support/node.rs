@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -52,7 +52,7 @@ pub(crate) struct Node {
     server: Server,
     child: Child,
     folder: Folder,
-    pub(crate) port: u16,
+    port: Port,
 }
 
 /// A node's directives: those that chrony has too, and those of ours.
@@ -83,8 +83,8 @@ impl Node {
             return None; // Asked for by name: what chronyd has not is not missing.
         }
         let folder = Folder::new();
-        let port = free_port();
-        let configuration = folder.configuration(server, port, directives);
+        let port = Port::free();
+        let configuration = folder.configuration(server, port.number, directives);
         let mut command = match server {
             Server::Maser => {
                 let mut command = Command::new(env!("CARGO_BIN_EXE_maser"));
@@ -112,7 +112,12 @@ impl Node {
     /// Where to ask it.
     pub(crate) fn address(&self, ip: &str) -> SocketAddr {
         let ip: IpAddr = ip.parse().expect("an address");
-        SocketAddr::new(ip, self.port)
+        SocketAddr::new(ip, self.port.number)
+    }
+
+    /// The port it serves.
+    pub(crate) fn port(&self) -> u16 {
+        self.port.number
     }
 
     /// Its process.
@@ -151,7 +156,7 @@ impl Node {
             }
             // While nobody is bound the kernel refuses, on this send or on the receive before it.
             let asked = socket.send(&client::request(4, 3, 1));
-            match asked.and_then(|_| socket.recv(&mut [0; 100])) {
+            match asked.and_then(|_| client::receive(&socket, &mut [0; 100])) {
                 Ok(_) => return,
                 Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
                     sleep(Duration::from_millis(10));
@@ -316,17 +321,34 @@ impl Drop for Folder {
     }
 }
 
-/// A UDP port that is free in both families, another one for each call.
-pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let low = u16::try_from(std::process::id() % 8000).expect("below 8000");
-    for _ in 0..1000 {
-        // Below the range from which the kernel takes the ports of clients.
-        let port = 20_000 + (low + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
-        let free = |any: &str| UdpSocket::bind((any, port)).is_ok();
-        if free("0.0.0.0") && free("::") {
-            return port;
+/// A UDP port that is free in both families, and stays another's to no other test while this lives.
+///
+/// Servers share ports (`SO_REUSEPORT`), so two tests could meet on one without an error. A listener
+/// on the TCP port of the same number, which nobody can share, says that it is taken.
+pub(crate) struct Port {
+    pub(crate) number: u16,
+    _taken: TcpListener,
+}
+
+impl Port {
+    /// One that nobody has.
+    pub(crate) fn free() -> Self {
+        static NEXT: AtomicU16 = AtomicU16::new(0);
+        let start = u16::try_from(std::process::id() % 12_000).expect("below 12000");
+        for _ in 0..1000 {
+            // Below the range from which the kernel takes the ports of clients.
+            let number = 20_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+            let Ok(taken) = TcpListener::bind(("127.0.0.1", number)) else {
+                continue;
+            };
+            let free = |any: &str| UdpSocket::bind((any, number)).is_ok();
+            if free("0.0.0.0") && free("::") {
+                return Self {
+                    number,
+                    _taken: taken,
+                };
+            }
         }
+        panic!("no port is free");
     }
-    panic!("no UDP port is free");
 }
