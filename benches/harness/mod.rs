@@ -92,7 +92,7 @@ fn time(case: &mut Case<'_>, operations: u64) -> Duration {
 }
 
 /// What the figures belong to.
-fn machine() -> String {
+pub(crate) fn machine() -> String {
     let file = |path| fs::read_to_string(path).unwrap_or_default();
     let cpus = file("/proc/cpuinfo");
     let model = cpus

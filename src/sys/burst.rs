@@ -1,7 +1,7 @@
 //! Datagrams by the burst: buffers and headers wired once, re-armed before each use.
 
 use std::mem;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::clock::Timespec;
 use super::cmsg::{self, ControlMessages};
@@ -225,6 +225,23 @@ impl Burst {
         self.kept += 1;
     }
 
+    /// Keeps a datagram of our own in a slot: `payload`, as far as the slot has room, for `peer`.
+    #[inline]
+    pub fn start(&mut self, slot: usize, peer: SocketAddr, payload: &[u8]) {
+        let len = payload.len().min(self.stride);
+        self.payload_mut(slot, len).copy_from_slice(&payload[..len]);
+        self.headers[slot].msg_hdr.msg_namelen = write_name(&mut self.names[slot], peer);
+        let peer = Datagram {
+            peer: peer.ip(),
+            port: peer.port(),
+            len,
+            local: LocalAddress::Bound,
+            stamp: ReceiveStamp::default(),
+        };
+        self.received = self.received.max(slot + 1); // So that the next receive re-arms it.
+        self.keep(slot, &peer, len, false);
+    }
+
     /// Replies kept since the last transmit.
     pub const fn kept(&self) -> usize {
         self.kept
@@ -340,6 +357,35 @@ fn source(name: &Name) -> (IpAddr, u16) {
             port,
         )
     }
+}
+
+/// Writes a destination address; its length.
+#[inline]
+fn write_name(name: &mut Name, peer: SocketAddr) -> libc::socklen_t {
+    name.0[2..4].copy_from_slice(&peer.port().to_be_bytes());
+    match peer {
+        SocketAddr::V4(peer) => {
+            name.0[..2].copy_from_slice(&family(libc::AF_INET));
+            name.0[4..8].copy_from_slice(&peer.ip().octets());
+            super::socklen::<libc::sockaddr_in>()
+        }
+        SocketAddr::V6(peer) => {
+            name.0[..2].copy_from_slice(&family(libc::AF_INET6));
+            name.0[4..8].fill(0);
+            name.0[8..24].copy_from_slice(&peer.ip().octets());
+            name.0[24..28].copy_from_slice(&peer.scope_id().to_ne_bytes());
+            super::socklen::<libc::sockaddr_in6>()
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "families are small numbers"
+)]
+const fn family(family: libc::c_int) -> [u8; 2] {
+    (family as libc::sa_family_t).to_ne_bytes()
 }
 
 fn chunk<const N: usize>(data: &[u8], at: usize) -> Option<[u8; N]> {

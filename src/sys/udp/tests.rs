@@ -89,6 +89,25 @@ fn a_burst_is_echoed_in_place() {
 }
 
 #[test]
+fn a_burst_of_our_own_finds_its_peers() {
+    for host in ["127.0.0.1:0", "[::1]:0"] {
+        let port = UdpPort::open(&options(host, false)).unwrap();
+        let (one, two) = (client(port.address()), client(port.address()));
+        let mut burst = Burst::new(SLOTS, 64);
+        for round in 0..3 {
+            burst.start(0, one.local_addr().unwrap(), &[round; 48]);
+            burst.start(1, two.local_addr().unwrap(), &[round + 10; 500]);
+            assert_eq!(port.transmit(&mut burst).sent, 2);
+            let mut reply = [0; 600];
+            assert_eq!((one.recv(&mut reply).unwrap(), reply[47]), (48, round));
+            assert_eq!((two.recv(&mut reply).unwrap(), reply[63]), (64, round + 10));
+            one.send(&[7; 20]).unwrap();
+            assert_eq!((receive(&port, &mut burst), burst.datagram(0).len), (1, 20));
+        }
+    }
+}
+
+#[test]
 fn what_is_longer_than_a_slot_fills_it_and_lengths_are_rearmed() {
     let port = UdpPort::open(&options("127.0.0.1:0", false)).unwrap();
     let mut burst = Burst::new(1, 64);
