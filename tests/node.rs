@@ -14,7 +14,7 @@ use maser::wire::{HeaderView, LeapIndicator, ReferenceId};
 mod support;
 
 use support::client::{Client, request};
-use support::node::{Directives, Folder, Node, free_port};
+use support::node::{Directives, Folder, Node, Port};
 use support::tool::{self, need, need_root};
 
 /// The node, or the end of a test that has none to ask.
@@ -115,14 +115,14 @@ fn a_port_that_is_taken_is_refused_and_named() {
     for workers in ["workers 1", "workers 2"] {
         let output = tool::run(Command::new(env!("CARGO_BIN_EXE_maser")).args([
             "serve",
-            &format!("port {}", node.port),
+            &format!("port {}", node.port()),
             "allow",
             workers,
         ]));
         let said = tool::said(&output);
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(
-            said.contains(&format!("0.0.0.0:{}: in use", node.port)),
+            said.contains(&format!("0.0.0.0:{}: in use", node.port())),
             "{said}"
         );
     }
@@ -286,7 +286,8 @@ fn signal(pid: u32, signal: &str) {
 fn a_chronyd_beside_us_is_followed_until_it_falls_silent() {
     let chronyd = some!(need("chronyd"));
     let folder = Folder::new();
-    let command_port = free_port();
+    let commands = Port::free();
+    let command_port = commands.number;
     let configuration = folder.write(
         "conf",
         &format!(

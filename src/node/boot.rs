@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
 use mio::{Poll, Waker};
@@ -283,6 +284,7 @@ impl Workers {
             .server
             .client_log_bytes
             .map(|bytes| bytes / cpus.len().max(1));
+        let (ready, started) = mpsc::channel();
         for (number, (cpu, ports)) in cpus.iter().copied().zip(by_worker).enumerate() {
             let poll = Poll::new().map_err(system("epoll"))?;
             workers
@@ -293,7 +295,7 @@ impl Workers {
             let seeds = Seeds::draw().map_err(system("randomness"))?;
             let (server, runtime) = (config.server.clone(), config.runtime.clone());
             let subscription = Subscription::new(Arc::clone(published));
-            let (keys, stop) = (Arc::clone(keys), Arc::clone(&stop));
+            let (keys, stop, ready) = (Arc::clone(keys), Arc::clone(&stop), ready.clone());
             let run = move || {
                 // What a worker uses is allocated on its core, so that it lies in that core's memory.
                 if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) {
@@ -309,8 +311,13 @@ impl Workers {
                     burst_slots: runtime.burst,
                 });
                 match worker {
-                    Ok(mut worker) => worker.run(&stop),
-                    Err(error) => log::error!("worker {number}: {error}"),
+                    Ok(mut worker) => {
+                        // The other end waits for us, so it is there.
+                        let _ = ready.send(Ok(()));
+                        drop(ready);
+                        worker.run(&stop);
+                    }
+                    Err(error) => drop(ready.send(Err(error))),
                 }
             };
             let name = format!("maser-{number}");
@@ -319,6 +326,11 @@ impl Workers {
                 .spawn(run)
                 .map_err(system("starting a worker"))?;
             workers.threads.push(thread);
+        }
+        drop(ready);
+        // Half a server is none: all workers start, or nothing does.
+        for outcome in started {
+            outcome.map_err(system("starting a worker"))?;
         }
         Ok(workers)
     }
