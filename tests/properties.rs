@@ -2,6 +2,7 @@
 
 use std::panic::catch_unwind;
 
+use maser::config::directives;
 use proptest::prelude::*;
 
 #[path = "fuzz/properties.rs"]
@@ -95,6 +96,29 @@ proptest! {
     #[test]
     fn key_file_holds(input in "([0-9]{1,3} (AES128|SHA1|MD5)? ?(HEX:|ASCII:)?[0-9a-f]{0,40}\n|.{0,20}\n){0,6}") {
         properties::key_file(input.as_bytes());
+    }
+
+    #[test]
+    fn configuration_holds_for_any_bytes(bytes: Vec<u8>) {
+        properties::configuration(&bytes);
+    }
+
+    #[test]
+    fn configuration_holds_for_words_of_the_language(
+        words in prop::collection::vec(0usize..120, 0..60),
+        values in prop::collection::vec("[ \n]|-?[0-9]{1,6}|[a-z*/.:]{1,8}|all|stratum|refid|1.2.3", 60),
+    ) {
+        let names: Vec<_> = directives().map(|row| row.name).collect();
+        let mut text = String::new();
+        for (at, value) in words.iter().zip(values) {
+            if let Some(name) = names.get(*at) {
+                text.push('\n');
+                text.push_str(name);
+            }
+            text.push(' ');
+            text.push_str(&value);
+        }
+        properties::configuration(text.as_bytes());
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! What must hold for any bytes. The fuzz targets call these, and `tests/properties.rs` does on a small
 //! corpus, so that they cannot rot where no fuzzer runs.
 
+use std::io;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use maser::auth::{Key, KeyStore, KeyType};
-use maser::config::keyfile;
+use maser::config::{self, Origin, Outside, Place, keyfile};
 use maser::control::{REPLY_HEADER_LEN, TRACKING_REPLY_LEN, TrackingReport};
 use maser::server::{
     AccessRule, AccessTable, Arrival, Chance, ClientTable, Outcome, RateLimit, RateLimiter,
@@ -183,6 +185,66 @@ pub(crate) fn key_file(bytes: &[u8]) {
         assert!((1..=lines).contains(&warning.line), "{warning}");
     }
     assert!(keys.len() + warnings.len() <= 3 * lines);
+}
+
+/// Where the fuzzed configuration stands; nothing else is there.
+const CONFIGURATION: &str = "/etc/maser/maser.conf";
+
+/// A world of one file.
+struct OneFile<'a>(&'a [u8]);
+
+impl Outside for OneFile<'_> {
+    fn read(&self, file: &Path) -> io::Result<Vec<u8>> {
+        if file == Path::new(CONFIGURATION) {
+            return Ok(self.0.to_vec());
+        }
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn list(&self, _directory: &Path) -> io::Result<Vec<PathBuf>> {
+        Ok(Vec::new())
+    }
+
+    fn resolve(&self, _host: &str) -> io::Result<Vec<IpAddr>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
+
+/// A configuration: it loads, or every mistake names a line and a column that exist, without a control
+/// character in its text. What has loaded is printed so that it loads to the same.
+pub(crate) fn configuration(bytes: &[u8]) {
+    let lines: Vec<_> = bytes.split(|byte| *byte == b'\n').collect();
+    let errors = match config::load(Origin::File(Path::new(CONFIGURATION)), &OneFile(bytes)) {
+        Err(errors) => errors,
+        Ok(loaded) => {
+            let printed = config::print(&loaded);
+            let again = config::load(
+                Origin::File(Path::new(CONFIGURATION)),
+                &OneFile(printed.as_bytes()),
+            );
+            assert_eq!(
+                again.map(|again| again.config),
+                Ok(loaded.config),
+                "{printed}"
+            );
+            return;
+        }
+    };
+    assert!(!errors.0.is_empty());
+    for error in errors.0 {
+        let Place::Line(file, line) = &error.place else {
+            // A file that includes itself is a mistake of the file.
+            continue;
+        };
+        assert_eq!(&**file, Path::new(CONFIGURATION));
+        assert!((1..=lines.len()).contains(line), "{error}");
+        // One past the end is where something is missing.
+        assert!(
+            (1..=lines[line - 1].len() + 1).contains(&error.column),
+            "{error}"
+        );
+        assert!(!error.to_string().contains(char::is_control), "{error:?}");
+    }
 }
 
 /// Must fail: it proves that a failure would be seen.
