@@ -1,8 +1,8 @@
 //! The running node (floor 4): threads, sockets, files, the real clock.
 //!
-//! Two kinds of thread. *Workers* ([`worker`]), one per core, own their sockets, buffers and tables; after
-//! start they share three things with the rest: the published record downwards ([`publish`]), counters
-//! upwards ([`counters`]), a flag that ends them. The *timekeeper* ([`timekeeper`]), the main thread, looks
+//! Two kinds of thread. *Workers* (`worker.rs`), one per core, own their sockets, buffers and tables; after
+//! start they share three things with the rest: the published record downwards (`publish.rs`), counters
+//! upwards (`counters.rs`), a flag that ends them. The *timekeeper* (`timekeeper.rs`), the main thread, looks
 //! at where the time comes from and publishes it.
 
 mod boot;

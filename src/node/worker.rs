@@ -40,7 +40,7 @@ pub struct WorkerParts {
     pub counters: Arc<WorkerCounters>,
     /// How it waits.
     pub pace: Pace,
-    /// Where it parks. A waker for it, if any, has the token [`WAKE`].
+    /// Where it parks. A waker for it, if any, has the highest token there is.
     pub poll: Poll,
     /// Datagrams per system call.
     pub burst_slots: usize,
