@@ -14,6 +14,7 @@
 //! `ARCHITECTURE.md` tells who owns what, thread by thread, and follows one request through the files.
 
 pub mod auth;
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod control;

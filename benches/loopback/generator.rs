@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use maser::auth::KeyStore;
-use maser::sys::{Burst, PortOptions, UdpPort, clock};
+use maser::sys::{Burst, LocalAddress, PortOptions, UdpPort, clock};
 use maser::wire::{HEADER_LEN, HeaderView, KEY_ID_LEN, KeyId, Mode, NtpTimestamp};
 
 use crate::servers;
@@ -99,8 +99,12 @@ impl Generator {
     pub(crate) fn run(&mut self, length: Duration, answer: &Answer) -> Round {
         for client in &mut self.clients {
             for (slot, lane) in client.lanes.iter_mut().enumerate() {
-                self.burst
-                    .start(slot, self.server, &lane.requests[lane.current]);
+                self.burst.start(
+                    slot,
+                    self.server,
+                    LocalAddress::Bound,
+                    &lane.requests[lane.current],
+                );
                 lane.sent_ns = clock::monotonic_ns();
             }
             client.port.transmit(&mut self.burst);
@@ -175,7 +179,12 @@ impl Generator {
                 if now_ns.saturating_sub(lane.sent_ns) > PATIENCE_NS {
                     *lost += 1;
                     lane.sent_ns = now_ns;
-                    burst.start(slot, *server, &lane.requests[lane.current]);
+                    burst.start(
+                        slot,
+                        *server,
+                        LocalAddress::Bound,
+                        &lane.requests[lane.current],
+                    );
                 }
             }
             if burst.kept() > 0 {

@@ -7,9 +7,11 @@ use std::process::ExitCode;
 pub enum Exit {
     /// 0: what was asked has been done.
     Success = 0,
-    /// 1: a mistake in the configuration, or something that the machine does not let us do.
+    /// 1: a mistake in the configuration, or something that the machine does not let us do; of `maser
+    /// bench`: a bound was broken.
     Failure = 1,
-    /// 2: arguments that cannot be, or an option that is refused.
+    /// 2: arguments that cannot be, or an option that is refused; of `maser bench` also: the rate could not
+    /// be driven.
     Usage = 2,
 }
 

@@ -1,5 +1,6 @@
 //! The command line (floor 5): arguments in, results on stdout, everything else on stderr.
 
+mod bench;
 mod exit;
 mod keygen;
 mod serve;
@@ -31,6 +32,7 @@ struct Arguments {
 enum Command {
     Serve(serve::Serve),
     Keygen(keygen::Keygen),
+    Bench(Box<bench::Bench>),
 }
 
 /// Does what the process's arguments say.
@@ -54,6 +56,7 @@ pub fn run() -> Exit {
         _ if arguments.version => print(&version::text()),
         Some(Command::Serve(serve)) => serve.run(),
         Some(Command::Keygen(keygen)) => keygen.run(),
+        Some(Command::Bench(bench)) => bench.run(),
         None => complain("maser: expected a command; see maser --help", Exit::Usage),
     }
 }
@@ -75,4 +78,5 @@ fn complain(text: &str, exit: Exit) -> Exit {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 a mistake in the configuration, or a failure at start; 2 a mistake in the \
-arguments, or an option that is refused.";
+arguments, or an option that is refused. maser bench: 0 held; 1 a bound was broken, or a failure; 2 \
+the rate could not be driven, or a mistake in the arguments.";

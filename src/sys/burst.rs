@@ -225,9 +225,10 @@ impl Burst {
         self.kept += 1;
     }
 
-    /// Keeps a datagram of our own in a slot: `payload`, as far as the slot has room, for `peer`.
+    /// Keeps a datagram of our own in a slot: `payload`, as far as the slot has room, from `local` (which
+    /// a port bound to a wildcard may choose) to `peer`.
     #[inline]
-    pub fn start(&mut self, slot: usize, peer: SocketAddr, payload: &[u8]) {
+    pub fn start(&mut self, slot: usize, peer: SocketAddr, local: LocalAddress, payload: &[u8]) {
         let len = payload.len().min(self.stride);
         self.payload_mut(slot, len).copy_from_slice(&payload[..len]);
         self.headers[slot].msg_hdr.msg_namelen = write_name(&mut self.names[slot], peer);
@@ -235,7 +236,7 @@ impl Burst {
             peer: peer.ip(),
             port: peer.port(),
             len,
-            local: LocalAddress::Bound,
+            local,
             stamp: ReceiveStamp::default(),
         };
         self.received = self.received.max(slot + 1); // So that the next receive re-arms it.

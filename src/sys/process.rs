@@ -46,6 +46,24 @@ pub fn set_fifo_priority(priority: u8) -> io::Result<()> {
     Ok(())
 }
 
+/// CPU time of this process so far, all threads: user and system, in seconds (`getrusage`).
+///
+/// # Errors
+/// None that the kernel documents for the process itself.
+pub fn cpu_seconds() -> io::Result<(f64, f64)> {
+    // SAFETY: an rusage is integers, for which all bits zero is a value.
+    let mut usage: libc::rusage = unsafe { mem::zeroed() };
+    // SAFETY: the kernel writes one local struct.
+    check(unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) })
+        .map_err(named("getrusage"))?;
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "seconds of CPU time are far below 2^53"
+    )]
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 * 1e-6;
+    Ok((seconds(usage.ru_utime), seconds(usage.ru_stime)))
+}
+
 /// Whether the process runs as root.
 pub fn is_root() -> bool {
     // SAFETY: the call takes nothing and cannot fail.

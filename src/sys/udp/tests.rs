@@ -95,8 +95,18 @@ fn a_burst_of_our_own_finds_its_peers() {
         let (one, two) = (client(port.address()), client(port.address()));
         let mut burst = Burst::new(SLOTS, 64);
         for round in 0..3 {
-            burst.start(0, one.local_addr().unwrap(), &[round; 48]);
-            burst.start(1, two.local_addr().unwrap(), &[round + 10; 500]);
+            burst.start(
+                0,
+                one.local_addr().unwrap(),
+                LocalAddress::Bound,
+                &[round; 48],
+            );
+            burst.start(
+                1,
+                two.local_addr().unwrap(),
+                LocalAddress::Bound,
+                &[round + 10; 500],
+            );
             assert_eq!(port.transmit(&mut burst).sent, 2);
             let mut reply = [0; 600];
             assert_eq!((one.recv(&mut reply).unwrap(), reply[47]), (48, round));

@@ -1,0 +1,320 @@
+//! What one thread counts and measures; merged when the step is over.
+
+use hdrhistogram::Histogram;
+
+use super::mix::Kind;
+
+/// The longest time told apart, in nanoseconds: a minute.
+const LONGEST_NS: u64 = 60_000_000_000;
+/// Three digits: within a thousandth.
+const DIGITS: u8 = 3;
+
+/// How requests and replies ended. Each request that was sent ends in exactly one of the first group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Requests handed to the kernel.
+    pub sent: u64,
+    /// Good replies in time.
+    pub good: u64,
+    /// No reply in time.
+    pub lost: u64,
+    /// The first reply has a MAC that is not the key's, or none where one is due.
+    pub forged: u64,
+    /// … another length than its request.
+    pub bad_length: u64,
+    /// … a mode that is not a server's.
+    pub bad_mode: u64,
+    /// … another version than its request.
+    pub bad_version: u64,
+    /// … a stratum above 15.
+    pub bad_stratum: u64,
+    /// … says that the server is not synchronised.
+    pub unsynchronised: u64,
+    /// … is a kiss: RATE.
+    pub kiss_rate: u64,
+    /// … is another kiss.
+    pub kiss_other: u64,
+    /// Replies to hostile requests.
+    pub hostile_answered: u64,
+
+    /// Further replies to a request that had one.
+    pub duplicates: u64,
+    /// Replies to requests that were given up.
+    pub late: u64,
+    /// Replies to nothing that was asked.
+    pub stale: u64,
+    /// Requests that did not leave in time, and so not at all: the harness's fault.
+    pub not_sent: u64,
+    /// Requests the kernel refused to send.
+    pub send_errors: u64,
+}
+
+impl Counts {
+    /// Adds those of another thread.
+    pub const fn add(&mut self, other: &Self) {
+        self.sent += other.sent;
+        self.good += other.good;
+        self.lost += other.lost;
+        self.forged += other.forged;
+        self.bad_length += other.bad_length;
+        self.bad_mode += other.bad_mode;
+        self.bad_version += other.bad_version;
+        self.bad_stratum += other.bad_stratum;
+        self.unsynchronised += other.unsynchronised;
+        self.kiss_rate += other.kiss_rate;
+        self.kiss_other += other.kiss_other;
+        self.hostile_answered += other.hostile_answered;
+        self.duplicates += other.duplicates;
+        self.late += other.late;
+        self.stale += other.stale;
+        self.not_sent += other.not_sent;
+        self.send_errors += other.send_errors;
+    }
+
+    /// First replies that were not good.
+    pub const fn wrong(&self) -> u64 {
+        self.forged + self.bad_length + self.bad_mode + self.bad_version + self.bad_stratum
+    }
+}
+
+/// A thread's figures. Made before it starts; recording allocates nothing.
+pub(super) struct Figures {
+    pub(super) counts: Counts,
+    /// Sent and lost by kind.
+    pub(super) by_kind: [[u64; 2]; Kind::ALL.len()],
+    /// From the intended moment to the reply's arrival.
+    pub(super) latency: Histogram<u64>,
+    /// From the intended moment to the call that sent it.
+    pub(super) lateness: Histogram<u64>,
+    /// From the server's transmit timestamp to the reply's arrival.
+    pub(super) transmit_error: Signed,
+    /// From the server's receive to its transmit timestamp.
+    pub(super) residence: Signed,
+}
+
+impl Figures {
+    pub(super) fn new() -> Self {
+        Self {
+            counts: Counts::default(),
+            by_kind: [[0; 2]; Kind::ALL.len()],
+            latency: histogram(),
+            lateness: histogram(),
+            transmit_error: Signed::new(),
+            residence: Signed::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        self.counts.add(&other.counts);
+        for (sum, part) in self
+            .by_kind
+            .iter_mut()
+            .flatten()
+            .zip(other.by_kind.iter().flatten())
+        {
+            *sum += part;
+        }
+        merge(&mut self.latency, &other.latency);
+        merge(&mut self.lateness, &other.lateness);
+        self.transmit_error.add(&other.transmit_error);
+        self.residence.add(&other.residence);
+    }
+
+    /// Bytes on the heap of one thread's figures.
+    pub(super) fn memory_bytes(&self) -> usize {
+        6 * self.latency.distinct_values() * size_of::<u64>()
+    }
+}
+
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LONGEST_NS, DIGITS)
+        .expect("1 ns to a minute with 3 digits is a histogram")
+}
+
+fn merge(sum: &mut Histogram<u64>, part: &Histogram<u64>) {
+    sum.add(part).expect("both have the same bounds");
+}
+
+/// Percentiles of a time, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Percentiles {
+    /// How many were measured; where none was, the rest is zero.
+    pub count: u64,
+    /// Least.
+    pub min: u64,
+    /// Mean.
+    pub mean: f64,
+    /// Half are at most this.
+    pub p50: u64,
+    /// 90 %.
+    pub p90: u64,
+    /// 99 %.
+    pub p99: u64,
+    /// 99.9 %.
+    pub p99_9: u64,
+    /// 99.99 %.
+    pub p99_99: u64,
+    /// Most.
+    pub max: u64,
+}
+
+impl Percentiles {
+    pub(super) fn of(histogram: &Histogram<u64>) -> Self {
+        if histogram.is_empty() {
+            return Self::default();
+        }
+        let at = |percentile| histogram.value_at_percentile(percentile);
+        Self {
+            count: histogram.len(),
+            min: histogram.min(),
+            mean: histogram.mean(),
+            p50: at(50.0),
+            p90: at(90.0),
+            p99: at(99.0),
+            p99_9: at(99.9),
+            p99_99: at(99.99),
+            max: histogram.max(),
+        }
+    }
+}
+
+/// Differences that may be negative: a histogram for each side of zero.
+pub(super) struct Signed {
+    positive: Histogram<u64>,
+    negative: Histogram<u64>,
+    sum: f64,
+    squares: f64,
+}
+
+impl Signed {
+    fn new() -> Self {
+        Self {
+            positive: histogram(),
+            negative: histogram(),
+            sum: 0.0,
+            squares: 0.0,
+        }
+    }
+
+    #[inline]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "differences of clocks are far below 2^53 ns"
+    )]
+    pub(super) fn record(&mut self, nanos: i64) {
+        let side = if nanos < 0 {
+            &mut self.negative
+        } else {
+            &mut self.positive
+        };
+        side.saturating_record(nanos.unsigned_abs());
+        self.sum += nanos as f64;
+        self.squares += (nanos as f64) * (nanos as f64);
+    }
+
+    fn add(&mut self, other: &Self) {
+        merge(&mut self.positive, &other.positive);
+        merge(&mut self.negative, &other.negative);
+        self.sum += other.sum;
+        self.squares += other.squares;
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a mean of counts far below 2^53"
+    )]
+    pub(super) fn deviations(&self) -> Deviations {
+        let count = self.positive.len() + self.negative.len();
+        if count == 0 {
+            return Deviations::default();
+        }
+        let mean = self.sum / count as f64;
+        Deviations {
+            count,
+            min: self.at(0.0),
+            p50: self.at(50.0),
+            p99: self.at(99.0),
+            max: self.at(100.0),
+            mean,
+            deviation: (self.squares / count as f64 - mean * mean).max(0.0).sqrt(),
+        }
+    }
+
+    /// The value that this share is not above.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rank among counts far below 2^53"
+    )]
+    fn at(&self, percentile: f64) -> i64 {
+        let (below, above) = (self.negative.len(), self.positive.len());
+        let rank = ((below + above) as f64 * percentile / 100.0)
+            .ceil()
+            .max(1.0) as u64;
+        let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        if rank <= below {
+            // The smallest of them has the greatest size.
+            let share = (below - rank + 1) as f64 / below as f64;
+            -signed(self.negative.value_at_quantile(share))
+        } else {
+            let share = (rank - below) as f64 / above as f64;
+            signed(self.positive.value_at_quantile(share))
+        }
+    }
+}
+
+/// Figures of an error that may be negative, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Deviations {
+    /// How many were measured; where none was, the rest is zero.
+    pub count: u64,
+    /// Least.
+    pub min: i64,
+    /// Half are at most this.
+    pub p50: i64,
+    /// 99 %.
+    pub p99: i64,
+    /// Most.
+    pub max: i64,
+    /// Mean.
+    pub mean: f64,
+    /// Standard deviation.
+    pub deviation: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signed_percentiles_go_through_zero() {
+        let mut signed = Signed::new();
+        for nanos in -50..50 {
+            signed.record(nanos);
+        }
+        let deviations = signed.deviations();
+        assert_eq!(
+            (deviations.min, deviations.p50, deviations.max),
+            (-50, -1, 49)
+        );
+        assert_eq!((deviations.p99, deviations.count), (48, 100));
+        assert!((deviations.mean + 0.5).abs() < 1e-9);
+        assert!((deviations.deviation - 28.866).abs() < 1e-2);
+        assert_eq!(Signed::new().deviations(), Deviations::default());
+    }
+
+    #[test]
+    fn percentiles_of_nothing_are_zero() {
+        assert_eq!(Percentiles::of(&histogram()), Percentiles::default());
+        let mut latency = histogram();
+        (1..=1000).for_each(|nanos| latency.saturating_record(nanos));
+        let percentiles = Percentiles::of(&latency);
+        assert_eq!(
+            (percentiles.min, percentiles.p50, percentiles.max),
+            (1, 500, 1000)
+        );
+        assert_eq!(percentiles.p99, 990);
+        assert!((999..=1000).contains(&percentiles.p99_9));
+    }
+}

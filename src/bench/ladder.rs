@@ -1,0 +1,215 @@
+//! Which rates are tried, one after the other, and how it ended.
+
+use super::plan::{Course, Ladder, Plan};
+use super::step::{Step, StepError};
+
+/// Where more than this share of the requests did not leave in time, the harness is at its limit.
+const UNSENT_MAX: f64 = 0.01;
+/// Where less than this share gets a reply, a higher rate tells nothing more.
+const ANSWERED_MIN: f64 = 0.5;
+/// The knee is found when the two rates around it are this close.
+const KNEE_WIDTH: f64 = 1.03;
+/// How often the knee must be held before it counts.
+const CONFIRMATIONS: u32 = 3;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Ended {
+    /// All rates were driven, and the bound on loss, if there is one, was held.
+    Held,
+    /// The bound on loss was broken.
+    Broken,
+    /// The harness could not drive this rate.
+    NotDriven(f64),
+    /// The highest rate within the bound, confirmed; 0 where even the lowest is not.
+    Knee(f64),
+}
+
+/// Runs the plan; each step goes to `tell` as it ends.
+///
+/// # Errors
+/// A step cannot be run.
+pub fn run(
+    plan: &Plan,
+    loss_max: Option<f64>,
+    tell: &mut dyn FnMut(&Step),
+) -> Result<Ended, StepError> {
+    let mut step = |rate| {
+        let step = Step::run(plan, rate)?;
+        tell(&step);
+        Ok::<_, StepError>(step)
+    };
+    match plan.course {
+        Course::One(rate) => Ok(judge(&step(rate)?, rate, loss_max)),
+        Course::Ladder(ladder) => climb(ladder, loss_max, &mut step),
+        Course::Knee(ladder) => knee(ladder, loss_max.unwrap_or(0.001), &mut step),
+    }
+}
+
+fn judge(step: &Step, rate: f64, loss_max: Option<f64>) -> Ended {
+    if step.unsent() > UNSENT_MAX {
+        Ended::NotDriven(rate)
+    } else if loss_max.is_some_and(|most| step.loss() > most) {
+        Ended::Broken
+    } else {
+        Ended::Held
+    }
+}
+
+type Try<'a> = &'a mut dyn FnMut(f64) -> Result<Step, StepError>;
+
+fn climb(ladder: Ladder, loss_max: Option<f64>, step: Try<'_>) -> Result<Ended, StepError> {
+    let mut rate = ladder.from;
+    let mut ended = Ended::Held;
+    while rate <= ladder.to * 1.000_001 {
+        let done = step(rate)?;
+        match judge(&done, rate, loss_max) {
+            Ended::Held => {}
+            Ended::Broken => ended = Ended::Broken,
+            other => return Ok(other),
+        }
+        if done.replies_per_s() < ANSWERED_MIN * rate {
+            return Ok(ended);
+        }
+        rate *= ladder.factor;
+    }
+    Ok(ended)
+}
+
+/// Climbs until the bound breaks, halves the gap until it is narrow, and confirms; a rate that is not
+/// confirmed is one that breaks.
+fn knee(ladder: Ladder, loss_max: f64, step: Try<'_>) -> Result<Ended, StepError> {
+    let mut held = |rate: f64| {
+        let done = step(rate)?;
+        Ok::<_, StepError>(judge(&done, rate, Some(loss_max)))
+    };
+    let (mut low, mut high) = (0.0, ladder.from);
+    loop {
+        match held(high)? {
+            Ended::Held => low = high,
+            Ended::Broken => break,
+            other => return Ok(other),
+        }
+        if high >= ladder.to {
+            break;
+        }
+        high = (high * ladder.factor).min(ladder.to);
+    }
+    while low > 0.0 {
+        while high / low > KNEE_WIDTH {
+            let middle = (low * high).sqrt();
+            match held(middle)? {
+                Ended::Held => low = middle,
+                Ended::Broken => high = middle,
+                other => return Ok(other),
+            }
+        }
+        let mut confirmed = 0;
+        while confirmed < CONFIRMATIONS {
+            match held(low)? {
+                Ended::Held => confirmed += 1,
+                Ended::Broken => break,
+                other => return Ok(other),
+            }
+        }
+        if confirmed == CONFIRMATIONS {
+            return Ok(Ended::Knee(low));
+        }
+        high = low;
+        low /= ladder.factor.min(1.1);
+        if low < ladder.from {
+            return Ok(Ended::Knee(0.0));
+        }
+    }
+    Ok(Ended::Knee(0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::figures::{Counts, Deviations, Percentiles};
+
+    const LADDER: Ladder = Ladder {
+        from: 1_000.0,
+        to: 1_000_000.0,
+        factor: 1.5,
+    };
+
+    /// A server that holds `knee`, driven by a harness that holds `limit`.
+    fn world(knee: f64, limit: f64) -> impl FnMut(f64) -> Result<Step, StepError> {
+        move |rate: f64| {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a test's rates"
+            )]
+            let (due, sent, good) = (
+                rate as u64,
+                rate.min(limit) as u64,
+                rate.min(limit).min(knee) as u64,
+            );
+            Ok(Step {
+                offered: Some(rate),
+                seconds: 1.0,
+                counts: Counts {
+                    sent,
+                    good,
+                    lost: sent - good,
+                    not_sent: due - sent,
+                    ..Counts::default()
+                },
+                by_kind: vec![(crate::bench::Kind::Basic, sent, sent - good)],
+                latency: Percentiles::default(),
+                lateness: Percentiles::default(),
+                transmit_error: Deviations::default(),
+                residence: Deviations::default(),
+                cpu: (0.0, 0.0),
+                memory_bytes: 0,
+            })
+        }
+    }
+
+    #[test]
+    fn the_knee_is_found() {
+        for knee_at in [1_200.0, 43_210.0, 777_777.0] {
+            let Ended::Knee(found) = knee(LADDER, 0.001, &mut world(knee_at, 1e9)).unwrap() else {
+                panic!("no knee");
+            };
+            assert!(
+                found <= knee_at * 1.002 && found > knee_at / 1.05,
+                "{found} of {knee_at}"
+            );
+        }
+        assert_eq!(
+            knee(LADDER, 0.001, &mut world(10.0, 1e9)).unwrap(),
+            Ended::Knee(0.0)
+        );
+    }
+
+    #[test]
+    fn a_harness_at_its_limit_says_so() {
+        assert!(matches!(
+            knee(LADDER, 0.001, &mut world(1e9, 50_000.0)).unwrap(),
+            Ended::NotDriven(_)
+        ));
+        assert!(matches!(
+            climb(LADDER, None, &mut world(1e9, 50_000.0)).unwrap(),
+            Ended::NotDriven(_)
+        ));
+    }
+
+    #[test]
+    fn a_ladder_ends_where_half_is_lost() {
+        let mut rates = Vec::new();
+        let mut server = world(10_000.0, 1e9);
+        let ended = climb(LADDER, Some(0.01), &mut |rate| {
+            rates.push(rate);
+            server(rate)
+        });
+        assert_eq!(ended.unwrap(), Ended::Broken);
+        assert!(
+            rates.iter().all(|rate| *rate < 40_000.0) && rates.len() == 9,
+            "{rates:?}"
+        );
+    }
+}

@@ -1,0 +1,95 @@
+//! What is to be done, resolved from the command line.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::mix::Mix;
+use crate::auth::{KeyIndex, KeyStore};
+use crate::wire::KeyId;
+
+/// A run against one server.
+#[derive(Clone)]
+pub struct Plan {
+    /// The server.
+    pub target: SocketAddr,
+    /// Open or closed loop.
+    pub load: Load,
+    /// Which rates, in which order.
+    pub course: Course,
+    /// What is sent.
+    pub mix: Mix,
+    /// The key of signed requests.
+    pub signature: Option<Signature>,
+    /// NTP version, 1 to 4.
+    pub version: u8,
+    /// How long a step is measured.
+    pub duration: Duration,
+    /// How long it runs before that; what is sent then is in no figure.
+    pub warm_up: Duration,
+    /// How long a reply is waited for.
+    pub patience: Duration,
+    /// A request that could not leave so long after its moment does not leave at all.
+    pub lateness_max: Duration,
+    /// The core of each thread; as many threads.
+    pub cpus: Vec<Option<usize>>,
+    /// Source ports of each thread.
+    pub ports: usize,
+    /// Source addresses, shared by all threads; none: the kernel chooses.
+    pub sources: Vec<IpAddr>,
+}
+
+/// Whether requests wait for replies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Load {
+    /// They leave on a schedule; with `exponential`, as independent clients ask.
+    Open {
+        /// Exponential gaps.
+        exponential: bool,
+    },
+    /// This many are in flight, in all threads together; each reply makes room for the next.
+    Closed {
+        /// How many.
+        in_flight: usize,
+    },
+}
+
+/// Which rates, in requests a second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Course {
+    /// One step.
+    One(f64),
+    /// From the first to the last, each `factor` times the one before.
+    Ladder(Ladder),
+    /// The highest rate whose loss stays within the bound.
+    Knee(Ladder),
+}
+
+/// Rungs, and when one is held.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ladder {
+    /// Lowest rate.
+    pub from: f64,
+    /// Highest rate.
+    pub to: f64,
+    /// Ratio of a rung to the one below.
+    pub factor: f64,
+}
+
+/// A key both sides have.
+#[derive(Clone)]
+pub struct Signature {
+    /// Where it is.
+    pub keys: Arc<KeyStore>,
+    /// Its place there.
+    pub key: KeyIndex,
+    /// Its number.
+    pub id: KeyId,
+}
+
+impl Signature {
+    /// Bytes of its MAC, key identifier included.
+    pub fn mac_len(&self, version: u8) -> usize {
+        self.keys.mac_len(self.key, version)
+    }
+}

@@ -1,0 +1,185 @@
+//! The table for people.
+
+use std::fmt::Write as _;
+
+use super::figures::Counts;
+use super::ladder::Ended;
+use super::plan::{Load, Plan};
+use super::step::Step;
+
+/// Writes the lines of a run.
+pub struct Report<'a> {
+    plan: &'a Plan,
+}
+
+impl<'a> Report<'a> {
+    /// For a plan.
+    pub const fn new(plan: &'a Plan) -> Self {
+        Self { plan }
+    }
+
+    /// What is done, and the head of the table.
+    pub fn head(&self, server: &str) -> String {
+        let load = match self.plan.load {
+            Load::Open { exponential: false } => "open loop, even gaps".to_owned(),
+            Load::Open { exponential: true } => "open loop, exponential gaps".to_owned(),
+            Load::Closed { in_flight } => format!("closed loop, {in_flight} in flight"),
+        };
+        let plan = self.plan;
+        format!(
+            "{server}: NTPv{}, {}, {load}; {} threads of {} ports; {} s a step after {} s of warm-up, which is in \
+             no figure; a reply is lost after {} s\n\n\
+             {:>9} {:>9} {:>8} {:>8} {:>7} {:>7} {:>8} | {:>7} {:>7} {:>7} {:>7} {:>8} | {:>7} {:>7} | {:>7} {:>9}\n\
+             {:>9} {:>9} {:>8} {:>8} {:>7} {:>7} {:>8} | {:>39} {} | {:>15} | {:>7} {:>9}\n",
+            plan.version,
+            plan.mix,
+            plan.cpus.len(),
+            plan.ports,
+            plan.duration.as_secs_f64(),
+            plan.warm_up.as_secs_f64(),
+            plan.patience.as_secs_f64(),
+            "offered",
+            "replies",
+            "lost",
+            "unsent",
+            "wrong",
+            "kisses",
+            "others",
+            "p50",
+            "p90",
+            "p99",
+            "p99.9",
+            "max",
+            "TX mean",
+            "TX p99",
+            "own cpu",
+            "late p99",
+            "per s",
+            "per s",
+            "%",
+            "%",
+            "",
+            "",
+            "",
+            "latency from the intended moment, us",
+            "",
+            "error, us",
+            "cores",
+            "us",
+        )
+    }
+
+    /// A step's line.
+    pub fn line(&self, step: &Step) -> String {
+        let Counts {
+            kiss_rate,
+            kiss_other,
+            unsynchronised,
+            duplicates,
+            late,
+            stale,
+            ..
+        } = step.counts;
+        let offered = step
+            .offered
+            .map_or_else(|| "-".into(), |rate| format!("{rate:.0}"));
+        let latency = &step.latency;
+        format!(
+            "{offered:>9} {:>9.0} {:>8.3} {:>8.3} {:>7} {:>7} {:>8} | {:>7.1} {:>7.1} {:>7.1} {:>7.1} {:>8.1} | {:>7.2} {:>7.2} | {:>7.2} {:>9.1}\n",
+            step.replies_per_s(),
+            step.loss() * 100.0,
+            step.unsent() * 100.0,
+            step.counts.wrong(),
+            kiss_rate + kiss_other + unsynchronised,
+            duplicates + late + stale,
+            micros(latency.p50),
+            micros(latency.p90),
+            micros(latency.p99),
+            micros(latency.p99_9),
+            micros(latency.max),
+            step.transmit_error.mean / 1e3,
+            signed_micros(step.transmit_error.p99),
+            step.cpu.0 + step.cpu.1,
+            micros(step.lateness.p99),
+        )
+    }
+
+    /// Counters of a step that are not zero, by name; nothing where all is well.
+    pub fn details(&self, step: &Step) -> String {
+        let counts = &step.counts;
+        let named = [
+            ("forged", counts.forged),
+            ("bad length", counts.bad_length),
+            ("bad mode", counts.bad_mode),
+            ("bad version", counts.bad_version),
+            ("bad stratum", counts.bad_stratum),
+            ("not synchronised", counts.unsynchronised),
+            ("kiss RATE", counts.kiss_rate),
+            ("other kisses", counts.kiss_other),
+            ("duplicates", counts.duplicates),
+            ("late", counts.late),
+            ("stale", counts.stale),
+            ("replies to hostile requests", counts.hostile_answered),
+            ("not sent in time", counts.not_sent),
+            ("refused by the kernel", counts.send_errors),
+        ];
+        let mut text = String::new();
+        for (name, count) in named.into_iter().filter(|(_, count)| *count > 0) {
+            let _ = write!(
+                text,
+                "{}{name} {count}",
+                if text.is_empty() {
+                    "            "
+                } else {
+                    ", "
+                }
+            );
+        }
+        if step.by_kind.len() > 1 {
+            let kinds: Vec<_> = step
+                .by_kind
+                .iter()
+                .map(|(kind, sent, lost)| {
+                    format!("{} {sent} sent, {lost} without a reply", kind.name())
+                })
+                .collect();
+            let _ = write!(
+                text,
+                "{}{}",
+                if text.is_empty() {
+                    "            "
+                } else {
+                    "\n            "
+                },
+                kinds.join("; ")
+            );
+        }
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text
+    }
+
+    /// How it ended, in a sentence.
+    pub fn end(&self, ended: Ended) -> String {
+        match ended {
+            Ended::Held => "held\n".into(),
+            Ended::Broken => "the bound on loss was broken\n".into(),
+            Ended::NotDriven(rate) => format!(
+                "the harness could not drive {rate:.0} a second: what the server does at that rate is not known\n"
+            ),
+            Ended::Knee(0.0) => "no rate is held within the bound on loss\n".into(),
+            Ended::Knee(rate) => format!("knee: {rate:.0} a second, confirmed\n"),
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+const fn micros(nanos: u64) -> f64 {
+    nanos as f64 / 1e3
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+const fn signed_micros(nanos: i64) -> f64 {
+    nanos as f64 / 1e3
+}

@@ -1,0 +1,159 @@
+//! One rate for one while: the threads, and what they found in sum.
+
+use std::io;
+use std::thread;
+
+use super::driver::{Course, Driver};
+use super::figures::{Counts, Deviations, Figures, Percentiles};
+use super::mix::Kind;
+use super::plan::{Load, Plan};
+use crate::sys::{clock, process, random};
+
+/// Time for threads to open their ports before the first request is due, in nanoseconds.
+const PREPARATION_NS: u64 = 50_000_000;
+
+/// What a step came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// Requests a second that were to be sent; `None` in a closed loop.
+    pub offered: Option<f64>,
+    /// Seconds that were measured.
+    pub seconds: f64,
+    /// How requests and replies ended.
+    pub counts: Counts,
+    /// Kind, requests sent, requests without a reply; kinds that were sent.
+    pub by_kind: Vec<(Kind, u64, u64)>,
+    /// From the intended moment to the reply's arrival.
+    pub latency: Percentiles,
+    /// From the intended moment to the call that sent the request.
+    pub lateness: Percentiles,
+    /// From the server's transmit timestamp to the reply's arrival here: true where both have one clock.
+    pub transmit_error: Deviations,
+    /// From the server's receive to its transmit timestamp.
+    pub residence: Deviations,
+    /// The harness's own CPU time per measured second: user and system, of one core each.
+    pub cpu: (f64, f64),
+    /// Bytes of the harness's tables.
+    pub memory_bytes: usize,
+}
+
+/// A step could not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// A socket, or the kernel's randomness.
+    #[error("the harness cannot start: {0}")]
+    System(#[from] io::Error),
+    /// A thread died, which is a mistake of the harness.
+    #[error("a thread of the harness ended badly")]
+    Thread,
+}
+
+impl Step {
+    /// Runs one step; `rate` has no meaning in a closed loop.
+    ///
+    /// # Errors
+    /// A thread cannot start.
+    pub fn run(plan: &Plan, rate: f64) -> Result<Self, StepError> {
+        let start_ns = clock::monotonic_ns() + PREPARATION_NS;
+        let measured_from_ns = start_ns + u64::try_from(plan.warm_up.as_nanos()).unwrap_or(0);
+        let end_ns = measured_from_ns + u64::try_from(plan.duration.as_nanos()).unwrap_or(0);
+        let course = Course {
+            start_ns,
+            measured_from_ns,
+            end_ns,
+        };
+        let threads = plan.cpus.len().max(1);
+        let seeds: Vec<u64> = (0..threads)
+            .map(|_| random::array().map(u64::from_ne_bytes))
+            .collect::<io::Result<_>>()?;
+        let before = process::cpu_seconds()?;
+        let (figures, memory_bytes) = thread::scope(|scope| {
+            let run = |cpu: Option<usize>, seed| {
+                move || -> io::Result<(Figures, usize)> {
+                    if let Some(id) = cpu {
+                        core_affinity::set_for_current(core_affinity::CoreId { id });
+                    }
+                    let driver = Driver::new(plan, course, rate / threads_f64(threads), seed)?;
+                    let memory_bytes = driver.memory_bytes();
+                    Ok((driver.run(), memory_bytes))
+                }
+            };
+            let running: Vec<_> = plan
+                .cpus
+                .iter()
+                .zip(seeds)
+                .map(|(cpu, seed)| scope.spawn(run(*cpu, seed)))
+                .collect();
+            let mut sum = Figures::new();
+            let mut memory_bytes = 0;
+            for thread in running {
+                let (figures, bytes) = thread.join().map_err(|_| StepError::Thread)??;
+                sum.add(&figures);
+                memory_bytes += bytes;
+            }
+            Ok::<_, StepError>((sum, memory_bytes))
+        })?;
+        let after = process::cpu_seconds()?;
+        let wall = plan.warm_up.as_secs_f64() + plan.duration.as_secs_f64();
+        let cpu = ((after.0 - before.0) / wall, (after.1 - before.1) / wall);
+        Ok(Self::of(plan, rate, &figures, cpu, memory_bytes))
+    }
+
+    fn of(plan: &Plan, rate: f64, figures: &Figures, cpu: (f64, f64), memory_bytes: usize) -> Self {
+        let kinds = Kind::ALL.into_iter().filter(|kind| plan.mix.has(*kind));
+        Self {
+            offered: matches!(plan.load, Load::Open { .. }).then_some(rate),
+            seconds: plan.duration.as_secs_f64(),
+            counts: figures.counts,
+            by_kind: kinds
+                .map(|kind| {
+                    (
+                        kind,
+                        figures.by_kind[kind as usize][0],
+                        figures.by_kind[kind as usize][1],
+                    )
+                })
+                .collect(),
+            latency: Percentiles::of(&figures.latency),
+            lateness: Percentiles::of(&figures.lateness),
+            transmit_error: figures.transmit_error.deviations(),
+            residence: figures.residence.deviations(),
+            cpu,
+            memory_bytes,
+        }
+    }
+
+    /// Good replies a second.
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+    pub fn replies_per_s(&self) -> f64 {
+        self.counts.good as f64 / self.seconds
+    }
+
+    /// Honest requests sent that got no reply in time, as a share.
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+    pub fn loss(&self) -> f64 {
+        if self.counts.sent == 0 {
+            0.0
+        } else {
+            self.counts.lost as f64 / self.counts.sent as f64
+        }
+    }
+
+    /// Requests that did not leave in time, as a share of those that should have.
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+    pub fn unsent(&self) -> f64 {
+        let unsent = self.counts.not_sent + self.counts.send_errors;
+        let due: u64 =
+            self.by_kind.iter().map(|(_, sent, _)| sent).sum::<u64>() + self.counts.not_sent;
+        if due == 0 {
+            0.0
+        } else {
+            unsent as f64 / due as f64
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a handful of threads")]
+const fn threads_f64(threads: usize) -> f64 {
+    threads as f64
+}

@@ -1,0 +1,296 @@
+//! `maser bench`: the load harness's arguments.
+
+use std::io::Write as _;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Exit, complain};
+use crate::bench::{
+    Course, Ended, Kind, Ladder, Load, Mix, NullServer, Plan, Report, Signature, run,
+};
+use crate::config::keyfile;
+use crate::server::Subnet;
+use crate::wire::KeyId;
+
+/// Drive an NTP server and tell what it holds.
+#[derive(Debug, clap::Args)]
+pub(super) struct Bench {
+    /// The server: HOST, HOST:PORT, [IPV6]:PORT.
+    #[arg(required_unless_present = "null")]
+    target: Option<String>,
+    /// Requests a second (10k, 1.5M).
+    #[arg(long, value_name = "RATE", default_value = "1k")]
+    rate: Rate,
+    /// Rates from one to another, each so many times the one before.
+    #[arg(long, value_name = "FROM-TO:xFACTOR", conflicts_with = "knee")]
+    ladder: Option<Rungs>,
+    /// Look for the highest rate within the bound on loss, between the ends of a ladder.
+    #[arg(long, value_name = "FROM-TO:xFACTOR", num_args = 0..=1, default_missing_value = "1k-2M:x2")]
+    knee: Option<Rungs>,
+    /// Closed loop: this many requests in flight.
+    #[arg(long, value_name = "N", conflicts_with_all = ["ladder", "knee", "exponential"])]
+    in_flight: Option<usize>,
+    /// Exponential gaps, as independent clients ask.
+    #[arg(long)]
+    exponential: bool,
+    /// The most that may be lost, in percent; more is exit code 1.
+    #[arg(long, value_name = "PERCENT")]
+    loss: Option<f64>,
+    /// Seconds that a step is measured.
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
+    duration: f64,
+    /// Seconds before that, in no figure.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.5)]
+    warmup: f64,
+    /// Seconds after which a reply is lost.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.5)]
+    timeout: f64,
+    /// Milliseconds after its moment at which a request is not sent any more.
+    #[arg(long, value_name = "MS", default_value_t = 10.0)]
+    late: f64,
+    /// Threads.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// The threads' cores, one after the other: 0,2.
+    #[arg(long, value_delimiter = ',')]
+    cpus: Vec<usize>,
+    /// Source ports of each thread.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    ports: usize,
+    /// Source addresses: as many of --source-net.
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    clients: u32,
+    /// Take source addresses out of this network, which must be this machine's (127.8.0.0/16).
+    #[arg(long, value_name = "NETWORK")]
+    source_net: Option<String>,
+    /// What is sent: basic, signed; malformed, badmac, unknownkey, replay.
+    #[arg(long, value_name = "KIND=SHARE,…")]
+    mix: Option<Mix>,
+    /// The key of signed requests.
+    #[arg(long, value_name = "KEYFILE:ID")]
+    key: Option<String>,
+    /// NTP version.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=4))]
+    version: u8,
+    /// Drive a built-in responder that only swaps fields: the ceiling of harness and kernel.
+    #[arg(long)]
+    null: bool,
+}
+
+/// A number with k or M behind it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Rate(f64);
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (number, unit) = match text.as_bytes().last() {
+            Some(b'k') => (&text[..text.len() - 1], 1e3),
+            Some(b'M') => (&text[..text.len() - 1], 1e6),
+            _ => (text, 1.0),
+        };
+        let rate = number.parse::<f64>().map(|number| number * unit);
+        match rate {
+            Ok(rate) if (1.0..=1e8).contains(&rate) => Ok(Self(rate)),
+            _ => Err("expected requests a second, 1 to 100M, as 500, 10k or 1.5M".into()),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Rungs(Ladder);
+
+impl FromStr for Rungs {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || "expected FROM-TO:xFACTOR, as 10k-1M:x1.5".to_owned();
+        let (range, factor) = text.split_once(":x").ok_or_else(bad)?;
+        let (from, to) = range.split_once('-').ok_or_else(bad)?;
+        let (Rate(from), Rate(to)) = (from.parse()?, to.parse()?);
+        let factor: f64 = factor.parse().map_err(|_| bad())?;
+        if from > to || !(1.01..=100.0).contains(&factor) {
+            return Err(bad());
+        }
+        Ok(Self(Ladder { from, to, factor }))
+    }
+}
+
+impl Bench {
+    pub(super) fn run(self) -> Exit {
+        let null = if self.null {
+            match NullServer::start(None) {
+                Ok(server) => Some(server),
+                Err(error) => {
+                    return complain(&format!("maser bench: --null: {error}"), Exit::Failure);
+                }
+            }
+        } else {
+            None
+        };
+        let plan = match self.plan(null.as_ref().map(NullServer::address)) {
+            Ok(plan) => plan,
+            Err(mistake) => return complain(&format!("maser bench: {mistake}"), Exit::Usage),
+        };
+        let server = if null.is_some() {
+            "null responder".into()
+        } else {
+            plan.target.to_string()
+        };
+        let report = Report::new(&plan);
+        say(&report.head(&server));
+        let ended = run(
+            &plan,
+            self.loss.map(|percent| percent / 100.0),
+            &mut |step| {
+                say(&report.line(step));
+                say(&report.details(step));
+            },
+        );
+        match ended {
+            Err(error) => complain(&format!("maser bench: {error}"), Exit::Failure),
+            Ok(ended) => {
+                say(&report.end(ended));
+                match ended {
+                    Ended::Held => Exit::Success,
+                    Ended::Broken => Exit::Failure,
+                    Ended::Knee(rate) if rate > 0.0 => Exit::Success,
+                    Ended::Knee(_) => Exit::Failure,
+                    Ended::NotDriven(_) => Exit::Usage,
+                }
+            }
+        }
+    }
+
+    fn plan(&self, null: Option<SocketAddr>) -> Result<Plan, String> {
+        let target = match null {
+            Some(address) => address,
+            None => address(self.target.as_deref().unwrap_or_default())?,
+        };
+        let signature = self.key.as_deref().map(signature).transpose()?;
+        let mix = match (&self.mix, &signature) {
+            (Some(mix), _) => mix.clone(),
+            (None, Some(_)) => Mix::only(Kind::Signed),
+            (None, None) => Mix::only(Kind::Basic),
+        };
+        if signature.is_none()
+            && Kind::ALL
+                .into_iter()
+                .any(|kind| kind.needs_key() && mix.has(kind))
+        {
+            return Err(format!("--mix {mix}: it takes a key: --key KEYFILE:ID"));
+        }
+        let course = match (self.ladder, self.knee) {
+            (Some(Rungs(ladder)), _) => Course::Ladder(ladder),
+            (None, Some(Rungs(ladder))) => Course::Knee(ladder),
+            (None, None) => Course::One(self.rate.0),
+        };
+        let seconds = |name: &str, seconds: f64| {
+            Duration::try_from_secs_f64(seconds).map_err(|_| format!("--{name}: expected seconds"))
+        };
+        let sources = match &self.source_net {
+            None => Vec::new(),
+            Some(network) => sources(network, self.clients, target)?,
+        };
+        Ok(Plan {
+            target,
+            load: match self.in_flight {
+                Some(in_flight) => Load::Closed {
+                    in_flight: in_flight.max(1),
+                },
+                None => Load::Open {
+                    exponential: self.exponential,
+                },
+            },
+            course,
+            mix,
+            signature,
+            version: self.version,
+            duration: seconds("duration", self.duration)?,
+            warm_up: seconds("warmup", self.warmup)?,
+            patience: seconds("timeout", self.timeout)?,
+            lateness_max: seconds("late", self.late / 1e3)?,
+            cpus: (0..self.threads.max(1))
+                .map(|thread| self.cpus.get(thread).copied())
+                .collect(),
+            ports: self.ports.max(1),
+            sources,
+        })
+    }
+}
+
+/// Prints at once; who closes the pipe does not want the rest.
+fn say(text: &str) {
+    let mut out = std::io::stdout();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn address(target: &str) -> Result<SocketAddr, String> {
+    if let Ok(address) = target.parse::<SocketAddr>() {
+        return Ok(address);
+    }
+    let found = match target.parse::<IpAddr>() {
+        Ok(address) => return Ok(SocketAddr::new(address, 123)),
+        Err(_) if target.contains(':') => target.to_socket_addrs(),
+        Err(_) => (target, 123).to_socket_addrs(),
+    };
+    let found = found.map_err(|error| format!("{target}: {error}"))?.next();
+    found.ok_or_else(|| format!("{target}: no address"))
+}
+
+fn signature(text: &str) -> Result<Signature, String> {
+    let bad = || format!("--key {text}: expected KEYFILE:ID");
+    let (file, id) = text.rsplit_once(':').ok_or_else(bad)?;
+    let id = KeyId(id.parse().map_err(|_| bad())?);
+    let bytes = std::fs::read(Path::new(file)).map_err(|error| format!("{file}: {error}"))?;
+    let bytes = zeroize::Zeroizing::new(bytes);
+    let (keys, _) = keyfile::load(&bytes);
+    let key = keys
+        .find(id)
+        .ok_or_else(|| format!("{file}: no usable key {}", id.0))?;
+    Ok(Signature {
+        keys: Arc::new(keys),
+        key,
+        id,
+    })
+}
+
+/// The first addresses of a network that a host may have.
+fn sources(network: &str, clients: u32, target: SocketAddr) -> Result<Vec<IpAddr>, String> {
+    let bad = || format!("--source-net {network}: expected a network, as 127.8.0.0/16");
+    let (address, length) = network.split_once('/').ok_or_else(bad)?;
+    let length = length.parse().map_err(|_| bad())?;
+    let subnet = Subnet::new(address.parse().map_err(|_| bad())?, length).ok_or_else(bad)?;
+    let addresses: Vec<IpAddr> = match subnet {
+        Subnet::V4(first, length) => {
+            let room = u32::try_from((1u64 << (32 - length)).saturating_sub(2)).unwrap_or(u32::MAX);
+            (1..=clients.min(room))
+                .map(|host| IpAddr::V4((first.to_bits() + host).into()))
+                .collect()
+        }
+        Subnet::V6(first, length) => {
+            let room = if length > 96 {
+                u32::try_from((1u64 << (128 - length)) - 1).unwrap_or(u32::MAX)
+            } else {
+                u32::MAX
+            };
+            (1..=clients.min(room))
+                .map(|host| IpAddr::V6((first.to_bits() + u128::from(host)).into()))
+                .collect()
+        }
+        Subnet::Any => return Err(bad()),
+    };
+    if addresses
+        .first()
+        .is_none_or(|address| address.is_ipv4() != target.is_ipv4())
+    {
+        return Err(format!(
+            "--source-net {network}: not of the target's family, or empty"
+        ));
+    }
+    Ok(addresses)
+}
