@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!  main.rs ─ cli/                     arguments, subcommands, tables for people
-//!  4  node/                           threads, mio, sockets, files, the real clock
+//!  4  node/            bench/          threads, mio, sockets, files, the real clock | the load harness
 //!  3  config/  control/               chrony's text | chronyc's packets
 //!  2  server/  auth/                  decisions: no I/O, no clock, no allocation after start
 //!  1  wire/                           NTP's numbers and bytes; core only
