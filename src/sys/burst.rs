@@ -80,7 +80,7 @@ pub struct TransmitStamp {
     pub hardware: Option<Timespec>,
 }
 
-/// Buffers for a burst of datagrams and the replies that take their places.
+/// Buffers for a burst of datagrams and the replies that take their places, or for a burst of our own.
 ///
 /// A reply stands in its request's payload and goes to its request's address; only its header, vector and
 /// control data are separate, since the kernel wants the replies' headers packed.
@@ -207,45 +207,69 @@ impl Burst {
     /// transmit stamp into the socket's error queue.
     #[inline]
     pub fn keep(&mut self, slot: usize, request: &Datagram, len: usize, stamped: bool) {
-        let reply = self.kept;
-        let control_len = self.write_control(reply, request, stamped);
-        let name = self.names.at(slot);
-        let control = self.reply_controls.at(reply);
-        let payload = self.payloads.at(slot * self.stride);
-        self.reply_vectors[reply] = libc::iovec {
-            iov_base: payload.cast(),
-            iov_len: len.min(self.stride),
-        };
+        let control_len = self.write_control(self.kept, request, stamped);
         let name_len = self.headers[slot].msg_hdr.msg_namelen;
-        let header = &mut self.reply_headers[reply].msg_hdr;
-        header.msg_name = name.cast();
-        header.msg_namelen = name_len;
-        header.msg_control = control.cast();
-        header.msg_controllen = control_len;
-        self.kept += 1;
+        self.pack(slot, name_len, control_len, len);
     }
 
     /// Keeps a datagram of our own in a slot: `payload`, as far as the slot has room, from `local` (which
     /// a port bound to a wildcard may choose) to `peer`.
     #[inline]
     pub fn start(&mut self, slot: usize, peer: SocketAddr, local: LocalAddress, payload: &[u8]) {
-        let len = payload.len().min(self.stride);
-        self.payload_mut(slot, len).copy_from_slice(&payload[..len]);
-        self.headers[slot].msg_hdr.msg_namelen = write_name(&mut self.names[slot], peer);
-        let peer = Datagram {
+        let to = Datagram {
             peer: peer.ip(),
             port: peer.port(),
-            len,
+            len: payload.len(),
             local,
             stamp: ReceiveStamp::default(),
         };
-        self.received = self.received.max(slot + 1); // So that the next receive re-arms it.
-        self.keep(slot, &peer, len, false);
+        let name_len = write_name(&mut self.names[slot], peer);
+        let control_len = self.write_control(self.kept, &to, false);
+        self.start_packed(slot, name_len, control_len, payload);
     }
 
-    /// Replies kept since the last transmit.
+    /// The same for the peer that the port is connected to: the kernel looks no route up.
+    #[inline]
+    pub fn start_connected(&mut self, slot: usize, payload: &[u8]) {
+        self.start_packed(slot, 0, 0, payload);
+    }
+
+    /// Datagrams kept since the last transmit.
     pub const fn kept(&self) -> usize {
         self.kept
+    }
+
+    #[inline]
+    fn start_packed(
+        &mut self,
+        slot: usize,
+        name_len: libc::socklen_t,
+        control_len: usize,
+        payload: &[u8],
+    ) {
+        let len = payload.len().min(self.stride);
+        self.payload_mut(slot, len).copy_from_slice(&payload[..len]);
+        self.pack(slot, name_len, control_len, len);
+    }
+
+    /// Packs the first `len` bytes of a slot behind the datagrams kept so far. The other lengths are those
+    /// of what stands in the slot's name, where zero is none, and in the next control data.
+    #[inline]
+    fn pack(&mut self, slot: usize, name_len: libc::socklen_t, control_len: usize, len: usize) {
+        let place = self.kept;
+        let name = self.names.at(slot);
+        let control = self.reply_controls.at(place);
+        let payload = self.payloads.at(slot * self.stride);
+        self.reply_vectors[place] = libc::iovec {
+            iov_base: payload.cast(),
+            iov_len: len.min(self.stride),
+        };
+        let header = &mut self.reply_headers[place].msg_hdr;
+        header.msg_name = name.cast();
+        header.msg_namelen = name_len;
+        header.msg_control = control.cast();
+        header.msg_controllen = control_len;
+        self.kept += 1;
     }
 
     fn control_messages(&self, slot: usize) -> ControlMessages<'_> {
@@ -307,7 +331,7 @@ impl Burst {
         self.received
     }
 
-    /// Headers of the kept replies for a sending call. Afterwards none is kept.
+    /// Headers of the kept datagrams for a sending call. Afterwards none is kept.
     #[inline]
     pub(super) fn transmit_with<R>(&mut self, call: impl FnOnce(&mut [libc::mmsghdr]) -> R) -> R {
         let kept = mem::take(&mut self.kept);

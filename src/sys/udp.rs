@@ -48,6 +48,36 @@ impl UdpPort {
     /// # Errors
     /// The failed call and the system's reason.
     pub fn open(options: &PortOptions) -> io::Result<Self> {
+        let mut port = Self::unbound(options)?;
+        if options.address.ip().is_unspecified() {
+            port.ask_for_destination(options.address.is_ipv6())?;
+        }
+        port.ask_for_stamps()?;
+        port.bind()?;
+        Ok(port)
+    }
+
+    /// The same without stamps and destination addresses, each of which costs the kernel time: a port of
+    /// one who asks.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_plain(options: &PortOptions) -> io::Result<Self> {
+        let mut port = Self::unbound(options)?;
+        port.bind()?;
+        Ok(port)
+    }
+
+    /// Talks to `peer` only: nobody else is heard, and what is filled in without a destination goes
+    /// there.
+    ///
+    /// # Errors
+    /// The system's reason.
+    pub fn connect(&self, peer: SocketAddr) -> io::Result<()> {
+        self.socket.connect(&peer.into()).map_err(named("connect"))
+    }
+
+    fn unbound(options: &PortOptions) -> io::Result<Self> {
         let domain = Domain::for_address(options.address);
         let socket = Socket::new(
             domain,
@@ -85,27 +115,23 @@ impl UdpPort {
             };
             set.map_err(named("IP_FREEBIND"))?;
         }
-        let mut port = Self {
+        let port = Self {
             socket,
             address: options.address,
         };
         port.enlarge_buffers(options.buffer_bytes)?;
-        if options.address.ip().is_unspecified() {
-            port.ask_for_destination(is_v6)?;
-        }
-        port.ask_for_stamps()?;
-        port.socket
-            .bind(&options.address.into())
-            .map_err(named("bind"))?;
-        if let Some(address) = port
-            .socket
-            .local_addr()
-            .map_err(named("getsockname"))?
-            .as_socket()
-        {
-            port.address = address;
-        }
         Ok(port)
+    }
+
+    fn bind(&mut self) -> io::Result<()> {
+        self.socket
+            .bind(&self.address.into())
+            .map_err(named("bind"))?;
+        let bound = self.socket.local_addr().map_err(named("getsockname"))?;
+        if let Some(address) = bound.as_socket() {
+            self.address = address;
+        }
+        Ok(())
     }
 
     /// Whether the kernel has IPv6 at all.
@@ -168,7 +194,7 @@ impl UdpPort {
         self.receive_from_queue(burst, 0)
     }
 
-    /// Sends the kept replies. A destination the kernel refuses is skipped, and the rest goes on.
+    /// Sends the kept datagrams. A destination the kernel refuses is skipped, and the rest goes on.
     #[inline]
     pub fn transmit(&self, burst: &mut Burst) -> Transmitted {
         burst.transmit_with(|headers| {
@@ -269,7 +295,7 @@ impl UdpPort {
     fn send_some(&self, headers: &mut [libc::mmsghdr]) -> io::Result<usize> {
         let (start, len) = (headers.as_mut_ptr(), count(headers));
         // SAFETY: `len` headers are borrowed exclusively, and each points to a name, vector, control and
-        // payload of its burst with lengths that were written by `keep`; the burst outlives the call.
+        // payload of its burst with lengths that were written by `pack`; the burst outlives the call.
         let sent = unsafe { libc::sendmmsg(self.as_raw_fd(), start, len, libc::MSG_DONTWAIT as _) };
         usize::try_from(sent).map_err(|_| io::Error::last_os_error())
     }

@@ -118,6 +118,33 @@ fn a_burst_of_our_own_finds_its_peers() {
 }
 
 #[test]
+fn a_connected_port_talks_to_its_peer_only_and_gets_no_stamps() {
+    let (server, stranger) = (
+        UdpPort::open(&options("127.0.0.1:0", false)).unwrap(),
+        UdpPort::open_plain(&options("127.0.0.1:0", false)).unwrap(),
+    );
+    let asker = UdpPort::open_plain(&options("127.0.0.1:0", false)).unwrap();
+    asker.connect(server.address()).unwrap();
+    let mut burst = Burst::new(SLOTS, 64);
+    burst.start(3, asker.address(), LocalAddress::Bound, &[9; 48]);
+    assert_eq!(stranger.transmit(&mut burst).sent, 1);
+
+    burst.start_connected(5, &[7; 200]);
+    assert_eq!(asker.transmit(&mut burst).sent, 1);
+    assert_eq!(receive(&server, &mut burst), 1);
+    let request = burst.datagram(0);
+    assert_eq!((request.len, request.port), (64, asker.address().port()));
+    burst.keep(0, &request, 48, false);
+    assert_eq!(server.transmit(&mut burst).sent, 1);
+
+    assert_eq!(receive(&asker, &mut burst), 1);
+    let reply = burst.datagram(0);
+    assert_eq!((reply.len, reply.port), (48, server.address().port()));
+    assert_eq!(reply.stamp, ReceiveStamp::default());
+    assert_eq!(burst.payload_mut(0, 48), [7; 48]);
+}
+
+#[test]
 fn what_is_longer_than_a_slot_fills_it_and_lengths_are_rearmed() {
     let port = UdpPort::open(&options("127.0.0.1:0", false)).unwrap();
     let mut burst = Burst::new(1, 64);
