@@ -35,7 +35,7 @@ pub(crate) fn compare(title: &str, cases: &mut [Case<'_>]) {
         .iter_mut()
         .map(|case| (case.run)(OPERATIONS_HASHED))
         .collect();
-    if !std::env::args().any(|argument| argument == "--bench") {
+    if !is_real() {
         println!("{title}: {} cases run", cases.len());
         return;
     }
@@ -89,6 +89,11 @@ fn time(case: &mut Case<'_>, operations: u64) -> Duration {
     let begin = Instant::now();
     std::hint::black_box((case.run)(operations));
     begin.elapsed()
+}
+
+/// Whether figures are wanted (`cargo bench`), and not only that it runs.
+pub(crate) fn is_real() -> bool {
+    std::env::args().any(|argument| argument == "--bench")
 }
 
 /// What the figures belong to.

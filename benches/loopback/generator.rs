@@ -1,237 +1,243 @@
-//! The other side: requests that follow upon replies, a fixed number in flight.
+//! The other side: so many requests in flight at all times, every reply looked at.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
 use std::time::Duration;
 
-use maser::auth::KeyStore;
-use maser::sys::{Burst, LocalAddress, PortOptions, UdpPort, clock};
-use maser::wire::{HEADER_LEN, HeaderView, KEY_ID_LEN, KeyId, Mode, NtpTimestamp};
+use maser::sys::{Burst, PortOptions, UdpPort, clock};
+use maser::wire::{
+    HEADER_LEN, HeaderMut, HeaderView, LeapIndicator, Mode, NtpTimestamp, VERSION_MAX,
+};
 
-use crate::servers;
+use crate::support::keys;
 
-/// Source ports: as many clients.
-const PORTS: usize = 16;
-/// Requests of a lane, each with a transmit timestamp of its own, used in turn.
-const VARIANTS: usize = 8;
-/// A reply that has not come by then is lost.
-const PATIENCE_NS: u64 = 20_000_000;
-const WARM_UP: Duration = Duration::from_millis(200);
-/// Of the signed replies one in this many has its MAC checked, so that the generator is not the limit.
-const VERIFIED_ONE_IN: u64 = 64;
-
-/// What the server sends back.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Answer {
-    /// The request.
+/// What is asked, and so what a right reply is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// 48 bytes, that come back as they are.
     Echo,
-    /// The time.
-    Time,
+    /// 48 bytes, answered with 48.
+    Plain,
+    /// 68 bytes with an AES-128-CMAC, answered with 68.
+    Signed,
 }
 
-/// What was measured, after the warm-up.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Round {
+/// What came of a time of asking.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    /// Right replies.
     pub(crate) replies: u64,
+    /// Requests that had no reply after [`LOST_NS`]; each was sent again.
     pub(crate) lost: u64,
+    /// Replies to what had been given up.
+    pub(crate) late: u64,
+    /// Replies that were not what they should be.
+    pub(crate) wrong: u64,
     pub(crate) seconds: f64,
+    /// Share of the time in which no reply waited: at zero the generator is the limit.
+    pub(crate) idle: f64,
 }
 
-/// A port and its lanes: each lane has one request in flight.
-struct Client {
-    port: UdpPort,
-    lanes: Vec<Lane>,
-}
-
-struct Lane {
-    requests: Vec<Vec<u8>>,
-    /// Which of them is in flight.
-    current: usize,
-    sent_ns: u64,
-}
-
-/// Keeps requests in flight.
+/// Asks one server, from many ports of one thread.
 pub(crate) struct Generator {
-    server: SocketAddr,
-    clients: Vec<Client>,
+    kind: Kind,
+    links: Vec<Link>,
     burst: Burst,
-    keys: KeyStore,
-    replies: u64,
-    lost: u64,
+    /// All there is to ask, made and signed ahead: [`LINK_REQUESTS`] for each link.
+    requests: Vec<Vec<u8>>,
+    /// When each request was sent, in nanoseconds of the monotonic clock; 0: it is not in flight.
+    sent_ns: Vec<u64>,
+    tally: Tally,
+}
+
+/// One client of the server's: an address and a port.
+struct Link {
+    port: UdpPort,
+    /// Its requests.
+    own: Range<usize>,
+    /// The one whose turn it is, unless it is still in flight.
+    next: usize,
+}
+
+/// What a datagram that came to a link is.
+enum Reply {
+    Right(usize),
+    Late,
+    Wrong,
 }
 
 impl Generator {
-    /// Makes all requests beforehand, signed or not.
-    pub(crate) fn new(server: SocketAddr, in_flight: usize, signed: bool) -> Self {
-        let keys = servers::keys();
-        let clients = (0..PORTS)
-            .map(|client| {
-                let port = UdpPort::open(&PortOptions {
-                    address: SocketAddr::new(server.ip(), 0),
-                    device: None,
-                    dscp: 0,
-                    shared: false,
-                    buffer_bytes: 1 << 20,
-                });
-                let lanes = (0..in_flight / PORTS).map(|lane| Lane {
-                    requests: (0..VARIANTS)
-                        .map(|variant| request(&keys, number(client, lane, variant), signed))
-                        .collect(),
-                    current: 0,
-                    sent_ns: clock::monotonic_ns(),
-                });
-                Client {
-                    lanes: lanes.collect(),
-                    port: port.expect("a port of loopback"),
-                }
-            })
-            .collect();
+    /// Opens the ports and makes the requests; asks nothing yet.
+    pub(crate) fn new(server: SocketAddr, kind: Kind) -> Self {
+        let links = (0..LINKS).map(|number| {
+            // The server's table of clients shall see as many of them as there are ports.
+            let host = Ipv4Addr::new(127, 0, 1, number);
+            let port = UdpPort::open_plain(&PortOptions {
+                address: SocketAddr::from((host, 0)),
+                device: None,
+                dscp: 0,
+                shared: false,
+                buffer_bytes: 1 << 20,
+            });
+            let port = port.expect("a port on loopback");
+            port.connect(server).expect("loopback");
+            let start = usize::from(number) * LINK_REQUESTS;
+            Link {
+                port,
+                own: start..start + LINK_REQUESTS,
+                next: start,
+            }
+        });
+        let requests = (0..usize::from(LINKS) * LINK_REQUESTS).map(|at| request(at, kind));
+        let requests: Vec<_> = requests.collect();
         Self {
-            server,
-            clients,
-            burst: Burst::new(64, 128),
-            keys,
-            replies: 0,
-            lost: 0,
+            kind,
+            links: links.collect(),
+            burst: Burst::new(2 * LINK_IN_FLIGHT, 96),
+            sent_ns: vec![0; requests.len()],
+            requests,
+            tally: Tally::default(),
         }
     }
 
-    /// Warms up, then measures for so long.
-    pub(crate) fn run(&mut self, length: Duration, answer: &Answer) -> Round {
-        for client in &mut self.clients {
-            for (slot, lane) in client.lanes.iter_mut().enumerate() {
-                self.burst.start(
-                    slot,
-                    self.server,
-                    LocalAddress::Bound,
-                    &lane.requests[lane.current],
-                );
-                lane.sent_ns = clock::monotonic_ns();
+    /// Asks for this long, and tells of this time alone. What is in flight stays so for the next.
+    pub(crate) fn run(&mut self, duration: Duration) -> Tally {
+        self.tally = Tally::default();
+        let begin_ns = clock::monotonic_ns();
+        let (mut now_ns, mut looked_ns, mut idle_ns) = (begin_ns, begin_ns, 0);
+        (0..self.links.len()).for_each(|link| self.begin(link, now_ns));
+        while u128::from(now_ns - begin_ns) < duration.as_nanos() {
+            let replies = (0..self.links.len()).map(|link| self.visit(link, now_ns));
+            let replies: usize = replies.sum();
+            let later_ns = clock::monotonic_ns();
+            if replies == 0 {
+                idle_ns += later_ns - now_ns;
             }
-            client.port.transmit(&mut self.burst);
-        }
-        self.drive(WARM_UP, answer);
-        let (replies, lost) = (self.replies, self.lost);
-        let seconds = self.drive(length, answer);
-        Round {
-            replies: self.replies - replies,
-            lost: self.lost - lost,
-            seconds,
-        }
-    }
-
-    /// Replies since the beginning, warm-up included.
-    pub(crate) const fn replies_in_all(&self) -> u64 {
-        self.replies
-    }
-
-    fn drive(&mut self, length: Duration, answer: &Answer) -> f64 {
-        let start_ns = clock::monotonic_ns();
-        loop {
-            let now_ns = clock::monotonic_ns();
-            let elapsed = Duration::from_nanos(now_ns - start_ns);
-            if elapsed >= length {
-                return elapsed.as_secs_f64();
-            }
-            for client in 0..self.clients.len() {
-                self.follow(client, now_ns, answer);
+            now_ns = later_ns;
+            if now_ns - looked_ns > LOST_NS / 4 {
+                (0..self.links.len()).for_each(|link| self.repeat_lost(link, now_ns));
+                looked_ns = now_ns;
             }
         }
+        let seconds = |nanos| Duration::from_nanos(nanos).as_secs_f64();
+        self.tally.seconds = seconds(now_ns - begin_ns);
+        self.tally.idle = seconds(idle_ns) / self.tally.seconds;
+        self.tally
     }
 
-    /// Takes the replies of a client and sends the requests that follow upon them.
-    fn follow(&mut self, client: usize, now_ns: u64, answer: &Answer) {
-        let Self {
-            clients,
-            burst,
-            keys,
-            replies,
-            lost,
-            server,
-        } = self;
-        let Client { port, lanes } = &mut clients[client];
-        let received = port.receive(burst).expect("loopback");
+    /// Takes what came to a link, and asks as many times again. Answers how many datagrams came.
+    fn visit(&mut self, link: usize, now_ns: u64) -> usize {
+        // A port nobody serves any more answers with an error: then nothing comes, and all is lost.
+        let port = &self.links[link].port;
+        let received = port.receive(&mut self.burst).unwrap_or(0);
         for slot in 0..received {
-            let datagram = burst.datagram(slot);
-            let reply = burst.payload_mut(slot, datagram.len);
-            let Some(lane) = lane_answered(reply, client, lanes, answer) else {
-                continue;
-            };
-            *replies += 1;
-            let lane = &mut lanes[lane];
-            let request = &lane.requests[lane.current];
-            assert_eq!(reply.len(), request.len(), "the reply's length");
-            if reply.len() > HEADER_LEN && replies.is_multiple_of(VERIFIED_ONE_IN) {
-                verify(keys, reply);
-            }
-            lane.current = (lane.current + 1) % VARIANTS;
-            lane.sent_ns = now_ns;
-            let request = &lane.requests[lane.current];
-            burst
-                .payload_mut(slot, request.len())
-                .copy_from_slice(request);
-            burst.keep(slot, &datagram, request.len(), false);
-        }
-        if burst.kept() > 0 {
-            port.transmit(burst);
-        }
-        if received == 0 {
-            for (slot, lane) in lanes.iter_mut().enumerate() {
-                if now_ns.saturating_sub(lane.sent_ns) > PATIENCE_NS {
-                    *lost += 1;
-                    lane.sent_ns = now_ns;
-                    burst.start(
-                        slot,
-                        *server,
-                        LocalAddress::Bound,
-                        &lane.requests[lane.current],
-                    );
+            match self.look_at(link, slot) {
+                Reply::Right(at) => {
+                    self.sent_ns[at] = 0;
+                    self.tally.replies += 1;
+                    self.ask(link, slot, now_ns);
                 }
+                Reply::Late => self.tally.late += 1,
+                Reply::Wrong => self.tally.wrong += 1,
             }
-            if burst.kept() > 0 {
-                port.transmit(burst);
+        }
+        if self.burst.kept() > 0 {
+            // What is not sent counts as lost soon.
+            self.links[link].port.transmit(&mut self.burst);
+        }
+        received
+    }
+
+    /// Asks what shall be in flight, where nothing is.
+    fn begin(&mut self, link: usize, now_ns: u64) {
+        if self.sent_ns[self.links[link].own.clone()] == [0; LINK_REQUESTS] {
+            (0..LINK_IN_FLIGHT).for_each(|slot| self.ask(link, slot, now_ns));
+            self.links[link].port.transmit(&mut self.burst);
+        }
+    }
+
+    fn look_at(&mut self, link: usize, slot: usize) -> Reply {
+        let len = self.burst.datagram(slot).len;
+        let reply = self.burst.payload_mut(slot, len);
+        if len != self.requests[0].len() {
+            return Reply::Wrong;
+        }
+        let Some(header) = HeaderView::at_front(reply) else {
+            return Reply::Wrong;
+        };
+        let asked = match self.kind {
+            Kind::Echo => header.transmit_timestamp(),
+            _ if header.mode() == Mode::Server => header.origin_timestamp(),
+            _ => return Reply::Wrong,
+        };
+        let checked =
+            self.kind == Kind::Signed && self.tally.replies.is_multiple_of(MACS_PER_CHECK);
+        if checked && !keys::AES128.verifies(reply) {
+            return Reply::Wrong;
+        }
+        let at = usize::try_from(asked.to_bits().wrapping_sub(FIRST_TIMESTAMP));
+        match at {
+            Ok(at) if !self.links[link].own.contains(&at) => Reply::Wrong,
+            Ok(at) if self.sent_ns[at] == 0 => Reply::Late,
+            Ok(at) => Reply::Right(at),
+            Err(_) => Reply::Wrong,
+        }
+    }
+
+    /// Puts the link's next request that is not in flight into a slot.
+    fn ask(&mut self, link: usize, slot: usize, now_ns: u64) {
+        let link = &mut self.links[link];
+        loop {
+            let at = link.next;
+            link.next = if at + 1 == link.own.end {
+                link.own.start
+            } else {
+                at + 1
+            };
+            // Far fewer are in flight than there are, so this ends.
+            if self.sent_ns[at] == 0 {
+                self.sent_ns[at] = now_ns;
+                return self.burst.start_connected(slot, &self.requests[at]);
             }
+        }
+    }
+
+    fn repeat_lost(&mut self, link: usize, now_ns: u64) {
+        for at in self.links[link].own.clone() {
+            let is_lost = self.sent_ns[at] != 0 && now_ns - self.sent_ns[at] > LOST_NS;
+            if is_lost && self.burst.kept() < self.burst.capacity() {
+                self.tally.lost += 1;
+                self.sent_ns[at] = now_ns;
+                let slot = self.burst.kept();
+                self.burst.start_connected(slot, &self.requests[at]);
+            }
+        }
+        if self.burst.kept() > 0 {
+            self.links[link].port.transmit(&mut self.burst);
         }
     }
 }
 
-/// The lane whose request this is the reply to; `None` for a late or foreign one.
-fn lane_answered(reply: &[u8], client: usize, lanes: &[Lane], answer: &Answer) -> Option<usize> {
-    let header = HeaderView::at_front(reply).expect("at least a header");
-    let asked = match answer {
-        Answer::Echo => header.transmit_timestamp(),
-        Answer::Time => {
-            assert_eq!((header.mode(), header.version()), (Mode::Server, 4));
-            assert!(header.stratum() > 0, "a kiss, or not synchronised");
-            header.origin_timestamp()
-        }
-    };
-    let lane = usize::try_from(asked.to_bits() >> 8 & 0xff).ok()?;
-    let current = lanes.get(lane)?.current;
-    (asked == number(client, lane, current)).then_some(lane)
-}
-
-fn verify(keys: &KeyStore, reply: &[u8]) {
-    let key = keys.find(KeyId(1)).expect("our key");
-    let (message, mac) = reply.split_at(HEADER_LEN);
-    let verdict = keys.verify(key, 4, message, &mac[KEY_ID_LEN..]);
-    assert_eq!(verdict, maser::auth::Verdict::Good, "a reply's MAC");
-}
-
-/// A transmit timestamp that says whose it is.
-fn number(client: usize, lane: usize, variant: usize) -> NtpTimestamp {
-    let number =
-        0x0b5e_55ed_0000_0000 | (client as u64) << 16 | (lane as u64) << 8 | variant as u64;
-    NtpTimestamp::from_bits(number)
-}
-
-fn request(keys: &KeyStore, transmit: NtpTimestamp, signed: bool) -> Vec<u8> {
-    let mut packet = vec![0; HEADER_LEN];
-    packet[0] = 0x23;
-    packet[40..].copy_from_slice(&transmit.to_be_bytes());
-    if signed {
-        let key = keys.find(KeyId(1)).expect("our key");
-        packet.resize(HEADER_LEN + keys.mac_len(key, 4), 0);
-        keys.sign(key, 4, &mut packet, HEADER_LEN).expect("room");
+/// A client's request, told from all others by its transmit timestamp.
+fn request(number: usize, kind: Kind) -> Vec<u8> {
+    let mut bytes = [0; HEADER_LEN];
+    let mut header = HeaderMut::new(&mut bytes);
+    header.set_first(LeapIndicator::NotSynchronised, VERSION_MAX, Mode::Client);
+    header.set_poll(6);
+    header.set_transmit_timestamp(NtpTimestamp::from_bits(FIRST_TIMESTAMP + number as u64));
+    match kind {
+        Kind::Echo | Kind::Plain => bytes.into(),
+        Kind::Signed => keys::AES128.sign(&bytes),
     }
-    packet
 }
+
+/// Requests in flight.
+pub(crate) const IN_FLIGHT: usize = LINKS as usize * LINK_IN_FLIGHT;
+/// Clients, each with an address of its own.
+pub(crate) const LINKS: u8 = 16;
+const LINK_IN_FLIGHT: usize = 8;
+const LINK_REQUESTS: usize = 256;
+const LOST_NS: u64 = 20_000_000;
+/// One in so many replies has its MAC checked.
+const MACS_PER_CHECK: u64 = 64;
+const FIRST_TIMESTAMP: u64 = 0xeca1_b2c3_0000_0100;

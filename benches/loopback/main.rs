@@ -1,13 +1,10 @@
-//! Closed loop over real loopback sockets: replies per second with 128 requests in flight, one core for
-//! the server and one for the generator, servers by turns in one run.
+//! Replies per second over real loopback sockets, one core each side: our node, a bare echo of ours, and
+//! chronyd where it is installed.
 //!
-//! - `echo`: a bare recvmmsg/sendmmsg loop with receive stamps and destination addresses, which sends
-//!   back what came: what the kernel and the generator leave to any server.
-//! - `maser` and `maser signed` (AES-128-CMAC): the binary.
-//! - `chronyd` and `chronyd signed`, where it is installed. With `-x`: it never touches the clock.
-//!
-//! `cargo bench --bench loopback -- [--rounds N] [--seconds S] [--only NAME]`. Each round is checked reply
-//! by reply; what was lost is sent again and counted.
+//! A closed loop: so many requests are in flight at all times, and each reply is looked at and followed by
+//! the next request. The servers take turns in one run. chronyd runs with `-x`, so that it never touches
+//! the clock. Arguments, behind `--`: `--rounds N`, `--seconds S` (of each round), `--only NAME` (of a row;
+//! may be repeated).
 
 mod generator;
 #[expect(
@@ -17,197 +14,313 @@ mod generator;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod servers;
+#[expect(dead_code, reason = "tests use the rest of it")]
+#[path = "../../tests/support/mod.rs"]
+mod support;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
-use generator::{Answer, Generator, Round};
-use servers::{Echo, Process, Server};
+use core_affinity::CoreId;
 
-/// Requests in flight.
-const IN_FLIGHT: usize = 128;
+use generator::{Generator, IN_FLIGHT, Kind, LINKS, Tally};
+use servers::{Echo, Program};
+use support::node::Server;
 
-struct Arguments {
-    rounds: usize,
-    seconds: f64,
-    only: Option<String>,
-}
+fn main() {
+    let options = Options::from_arguments();
+    let cores = core_affinity::get_core_ids().expect("the cores of this process");
+    let cores = [cores[0], cores[cores.len() - 1]];
+    println!("{}", harness::machine());
+    println!(
+        "loopback: {} rounds of {} s by turns, {IN_FLIGHT} requests in flight from {LINKS} addresses, \
+         servers on core {}, generator on core {}",
+        options.rounds, options.seconds, cores[0].id, cores[1].id
+    );
+    if cores[0] == cores[1] {
+        println!("there is one core: both sides share it");
+    }
 
-impl Arguments {
-    fn parse() -> Self {
-        let words: Vec<String> = std::env::args().collect();
-        let value = |name: &str| {
-            let at = words.iter().position(|word| word == name)?;
-            words.get(at + 1).cloned()
-        };
-        let real = words.iter().any(|word| word == "--bench");
-        let (rounds, seconds) = if real { (5, 2.0) } else { (1, 0.05) };
-        Self {
-            rounds: value("--rounds")
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(rounds),
-            seconds: value("--seconds")
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(seconds),
-            only: value("--only"),
+    let subjects = Subjects::start(&options, cores[0]);
+    let mut rows: Vec<Row> = subjects.rows(&options);
+    for _ in 0..options.rounds {
+        for row in &mut rows {
+            row.rounds
+                .push(subjects.measure(row, cores, options.seconds));
         }
+    }
+    print_table(&rows);
+    for (part, whole) in RATIOS {
+        if let Some(Spread { median, min, max }) = ratio(&rows, part, whole) {
+            let name = format!("{part} / {whole}");
+            println!("{name:<32}{median:>6.3}  ({min:.3} to {max:.3})");
+        }
+    }
+    subjects.stop();
+    for row in &rows {
+        let wrong = row.sum(|tally| tally.wrong);
+        assert_eq!(wrong, 0, "{}: wrong replies", row.name);
+        assert!(row.sum(|tally| tally.replies) > 0, "{}: no reply", row.name);
     }
 }
 
-/// One row of the table.
+struct Options {
+    rounds: usize,
+    seconds: f64,
+    /// Rows wanted; none is all.
+    only: Vec<String>,
+}
+
+impl Options {
+    fn from_arguments() -> Self {
+        let (rounds, seconds) = if harness::is_real() {
+            (5, 1.5)
+        } else {
+            (1, 0.05)
+        };
+        let mut options = Self {
+            rounds,
+            seconds,
+            only: Vec::new(),
+        };
+        // Others' arguments (`--bench`, a filter) are none of ours.
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            let mut value = || {
+                arguments
+                    .next()
+                    .unwrap_or_else(|| panic!("{argument} what?"))
+            };
+            match argument.as_str() {
+                "--rounds" => options.rounds = value().parse().expect("--rounds N"),
+                "--seconds" => options.seconds = value().parse().expect("--seconds S"),
+                "--only" => options.only.push(value()),
+                _ => {}
+            }
+        }
+        assert!(options.rounds > 0, "--rounds 0");
+        for name in &options.only {
+            let names = ROWS.map(|(name, ..)| name);
+            assert!(
+                names.contains(&name.as_str()),
+                "--only {name}: one of {names:?}"
+            );
+        }
+        options
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == name)
+    }
+}
+
+/// Rows of the table: their name, who is asked (nobody's server is the echo), and what.
+const ROWS: [(&str, Option<Server>, Kind); 5] = [
+    ("echo", None, Kind::Echo),
+    ("maser", Some(Server::Maser), Kind::Plain),
+    ("maser signed", Some(Server::Maser), Kind::Signed),
+    ("chronyd", Some(Server::Chronyd), Kind::Plain),
+    ("chronyd signed", Some(Server::Chronyd), Kind::Signed),
+];
+
+const RATIOS: [(&str, &str); 4] = [
+    ("maser", "echo"),
+    ("maser signed", "maser"),
+    ("maser", "chronyd"),
+    ("maser signed", "chronyd signed"),
+];
+
 struct Row {
     name: &'static str,
-    server: Server,
-    answer: Answer,
-    signed: bool,
+    server: Option<Server>,
+    kind: Kind,
     rounds: Vec<Round>,
-    /// The server's CPU seconds per million replies, where it is a process of its own.
-    cpu_s: Vec<f64>,
+}
+
+struct Round {
+    tally: Tally,
+    /// The server's seconds on a processor, its own and the kernel's; the echo has no process.
+    cpu_seconds: Option<[f64; 2]>,
+}
+
+impl Round {
+    fn rate(&self) -> f64 {
+        self.tally.replies as f64 / self.tally.seconds
+    }
 }
 
 impl Row {
-    fn rates(&self) -> Vec<f64> {
-        let mut rates: Vec<f64> = self
-            .rounds
-            .iter()
-            .map(|round| round.replies as f64 / round.seconds)
-            .collect();
-        rates.sort_by(f64::total_cmp);
-        rates
-    }
-
-    fn median(&self) -> Option<f64> {
-        let rates = self.rates();
-        rates.get(rates.len() / 2).copied()
+    fn sum(&self, count: fn(&Tally) -> u64) -> u64 {
+        self.rounds.iter().map(|round| count(&round.tally)).sum()
     }
 }
 
-fn main() {
-    let arguments = Arguments::parse();
-    let cores = core_affinity::get_core_ids().unwrap_or_default();
-    let [server_core, .., generator_core] = cores[..] else {
-        println!("loopback: skipped, because there is one core only");
-        return;
-    };
-    let maser = || Process::maser(server_core.id);
-    let chronyd = || Process::chronyd(server_core.id);
-    let mut rows = vec![
-        row(
-            "echo",
-            Some(Server::Echo(Echo::open(server_core))),
-            Answer::Echo,
-            false,
-        ),
-        row("maser", maser().map(Server::Process), Answer::Time, false),
-        row(
-            "maser signed",
-            maser().map(Server::Process),
-            Answer::Time,
-            true,
-        ),
-        row(
-            "chronyd",
-            chronyd().map(Server::Process),
-            Answer::Time,
-            false,
-        ),
-        row(
-            "chronyd signed",
-            chronyd().map(Server::Process),
-            Answer::Time,
-            true,
-        ),
-    ];
-    rows.retain(|row| match (&row, &arguments.only) {
-        (None, _) => false,
-        (Some(row), Some(only)) => row.name == only,
-        (Some(_), None) => true,
-    });
-    let mut rows: Vec<Row> = rows.into_iter().flatten().collect();
+/// Who is asked.
+struct Subjects {
+    echo: Echo,
+    programs: Vec<(Server, Program)>,
+}
 
-    assert!(
-        core_affinity::set_for_current(generator_core),
-        "the generator's core"
-    );
-    let length = Duration::from_secs_f64(arguments.seconds);
-    for _ in 0..arguments.rounds {
-        for row in &mut rows {
-            let running = row.server.wake();
-            let before = row.server.cpu_seconds();
-            let mut generator = Generator::new(row.server.address(), IN_FLIGHT, row.signed);
-            let round = generator.run(length, &row.answer);
-            if let (Some(before), Some(after)) = (before, row.server.cpu_seconds()) {
-                row.cpu_s
-                    .push((after - before) * 1e6 / generator.replies_in_all() as f64);
+impl Subjects {
+    /// Starts the programs that some row needs; says which cannot be.
+    fn start(options: &Options, core: CoreId) -> Self {
+        let mut programs = Vec::new();
+        for server in [Server::Maser, Server::Chronyd] {
+            let rows = ROWS.iter().filter(|(_, of, _)| *of == Some(server));
+            if !rows.into_iter().any(|(name, ..)| options.wants(name)) {
+                continue;
             }
-            row.rounds.push(round);
-            drop(running);
+            match Program::start(server, core.id) {
+                Ok(program) => programs.push((server, program)),
+                Err(why) if server == Server::Chronyd => {
+                    println!("chronyd: skipped, because {why}");
+                }
+                Err(why) => panic!("{why}"),
+            }
+        }
+        Self {
+            echo: Echo::open(),
+            programs,
         }
     }
-    report(&rows, &arguments);
-}
 
-fn row(name: &'static str, server: Option<Server>, answer: Answer, signed: bool) -> Option<Row> {
-    if server.is_none() {
-        println!("{name}: skipped, because it is not installed");
+    fn rows(&self, options: &Options) -> Vec<Row> {
+        let wanted = ROWS.iter().filter(|(name, server, _)| {
+            options.wants(name) && server.is_none_or(|server| self.program(server).is_some())
+        });
+        let row = |&(name, server, kind)| Row {
+            name,
+            server,
+            kind,
+            rounds: Vec::new(),
+        };
+        wanted.map(row).collect()
     }
-    Some(Row {
-        name,
-        server: server?,
-        answer,
-        signed,
-        rounds: Vec::new(),
-        cpu_s: Vec::new(),
-    })
+
+    fn program(&self, server: Server) -> Option<&Program> {
+        let found = self.programs.iter().find(|(of, _)| *of == server);
+        found.map(|(_, program)| program)
+    }
+
+    /// One round of a row.
+    fn measure(&self, row: &Row, cores: [CoreId; 2], seconds: f64) -> Round {
+        let program = row.server.and_then(|server| self.program(server));
+        let address = program.map_or_else(|| self.echo.address(), Program::address);
+        let window = Duration::from_secs_f64(seconds);
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            if program.is_none() {
+                scope.spawn(|| {
+                    assert!(core_affinity::set_for_current(cores[0]), "the echo's core");
+                    self.echo.run(&stop);
+                });
+            }
+            let asked = scope.spawn(|| {
+                assert!(
+                    core_affinity::set_for_current(cores[1]),
+                    "the generator's core"
+                );
+                let mut generator = Generator::new(address, row.kind);
+                generator.run(window / WARM_UP_SHARE);
+                let before = program.map(Program::cpu_seconds);
+                let tally = generator.run(window);
+                let after = program.map(Program::cpu_seconds);
+                let spent = |(before, after): ([f64; 2], [f64; 2])| {
+                    std::array::from_fn(|at| after[at] - before[at])
+                };
+                Round {
+                    tally,
+                    cpu_seconds: before.zip(after).map(spent),
+                }
+            });
+            let round = asked.join();
+            stop.store(true, Ordering::Relaxed);
+            round.expect("the generator's thread")
+        })
+    }
+
+    fn stop(self) {
+        for (_, program) in self.programs {
+            let Some(summary) = program.stop() else {
+                continue;
+            };
+            let (received, kernel) = (summary.get("received"), summary.get("timestamps_kernel"));
+            println!(
+                "maser received {received}, {:.3} % with the kernel's timestamp, {:.1} in a burst; \
+                 dropped by the kernel: {}",
+                kernel as f64 * 100.0 / received as f64,
+                received as f64 / summary.get("bursts") as f64,
+                summary.get("queue_dropped"),
+            );
+        }
+    }
 }
 
-fn report(rows: &[Row], arguments: &Arguments) {
+fn print_table(rows: &[Row]) {
     println!(
-        "{IN_FLIGHT} in flight, one core each side, {} alternating rounds of {} s\n",
-        arguments.rounds, arguments.seconds
+        "\n{:<16}{:>8}{:>8}{:>8}{:>8}  {:>6}{:>6}{:>6}{:>11}   server CPU s per million",
+        "k replies/s", "median", "min", "max", "/ echo", "lost", "late", "wrong", "gen. idle",
     );
-    println!(
-        "{:<16} {:>10} {:>8} {:>8} {:>7} {:>6} {:>16}",
-        "", "median k/s", "least", "most", "/ echo", "lost", "cpu s / million"
-    );
-    let median = |name: &str| {
-        rows.iter()
-            .find(|row| row.name == name)
-            .and_then(Row::median)
-    };
     for row in rows {
-        let rates = row.rates();
-        let ratio = row
-            .median()
-            .zip(median("echo"))
-            .map_or(f64::NAN, |(rate, echo)| rate / echo);
-        let lost: u64 = row.rounds.iter().map(|round| round.lost).sum();
-        let mut cpu_s = row.cpu_s.clone();
-        cpu_s.sort_by(f64::total_cmp);
-        let cpu_s = cpu_s
-            .get(cpu_s.len() / 2)
-            .map_or_else(|| "-".into(), |cpu_s| format!("{cpu_s:.2}"));
-        println!(
-            "{:<16} {:>10.1} {:>8.1} {:>8.1} {ratio:>7.3} {lost:>6} {cpu_s:>16}",
+        let spread = Spread::of(row.rounds.iter().map(|round| round.rate() / 1000.0));
+        let of_echo = ratio(rows, row.name, "echo")
+            .map_or_else(|| "-".to_owned(), |ratio| format!("{:.3}", ratio.median));
+        let idle = Spread::of(row.rounds.iter().map(|round| round.tally.idle * 100.0));
+        print!(
+            "{:<16}{:>8.1}{:>8.1}{:>8.1}{:>8}  {:>6}{:>6}{:>6}{:>9.1} %",
             row.name,
-            row.median().unwrap_or(f64::NAN) / 1e3,
-            rates.first().unwrap_or(&f64::NAN) / 1e3,
-            rates.last().unwrap_or(&f64::NAN) / 1e3,
+            spread.median,
+            spread.min,
+            spread.max,
+            of_echo,
+            row.sum(|tally| tally.lost),
+            row.sum(|tally| tally.late),
+            row.sum(|tally| tally.wrong),
+            idle.median,
         );
+        let millions = row.sum(|tally| tally.replies) as f64 / 1e6;
+        let spent = |at: usize| {
+            let seconds = row
+                .rounds
+                .iter()
+                .filter_map(|round| Some(round.cpu_seconds?[at]));
+            seconds.sum::<f64>() / millions
+        };
+        match row.server {
+            Some(_) => println!("   {:.2} user, {:.2} system", spent(0), spent(1)),
+            None => println!(),
+        }
     }
     println!();
-    for (part, whole) in [
-        ("maser", "echo"),
-        ("maser", "chronyd"),
-        ("maser signed", "maser"),
-        ("maser signed", "chronyd signed"),
-    ] {
-        if let (Some(part_rate), Some(whole_rate)) = (median(part), median(whole)) {
-            println!("{part} / {whole}: {:.3}", part_rate / whole_rate);
-        }
-    }
-    for row in rows {
-        if let Some(said) = row.server.end() {
-            println!("\n{}: {said}", row.name);
+}
+
+/// Of rates measured one after the other in the same round.
+fn ratio(rows: &[Row], part: &str, whole: &str) -> Option<Spread> {
+    let find = |name| rows.iter().find(|row| row.name == name);
+    let pairs = find(part)?.rounds.iter().zip(&find(whole)?.rounds);
+    Some(Spread::of(
+        pairs.map(|(part, whole)| part.rate() / whole.rate()),
+    ))
+}
+
+struct Spread {
+    median: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Spread {
+    fn of(values: impl Iterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = values.collect();
+        values.sort_by(f64::total_cmp);
+        Self {
+            median: values[values.len() / 2],
+            min: values[0],
+            max: values[values.len() - 1],
         }
     }
 }
+
+/// The part of a round's time that is run before it and not counted.
+const WARM_UP_SHARE: u32 = 5;
