@@ -338,6 +338,26 @@ impl Burst {
         call(&mut self.reply_headers[..kept])
     }
 
+    /// The kept datagrams of our own as one message for a sending call, with the wish that the kernel cut
+    /// it up every `segment_len` bytes. Afterwards none is kept.
+    #[inline]
+    pub(super) fn transmit_joined_with<R>(
+        &mut self,
+        segment_len: u16,
+        call: impl FnOnce(&libc::msghdr) -> R,
+    ) -> R {
+        let kept = mem::take(&mut self.kept);
+        let control = &mut self.reply_controls[0].0;
+        let kind = (libc::SOL_UDP, libc::UDP_SEGMENT);
+        let control_len = cmsg::append(control, 0, kind, segment_len.to_ne_bytes());
+        let header = &mut self.reply_headers[0].msg_hdr;
+        header.msg_iovlen = kept as _;
+        header.msg_controllen = control_len;
+        let result = call(header);
+        header.msg_iovlen = 1;
+        result
+    }
+
     /// The transmit stamp in a slot filled from the error queue; `None` for any other error.
     pub(super) fn transmit_stamp(&self, slot: usize) -> Option<TransmitStamp> {
         let mut stamp = None;

@@ -222,6 +222,29 @@ impl UdpPort {
         })
     }
 
+    /// Sends the kept datagrams of our own, all of `len` bytes and for one peer, in one piece that the
+    /// kernel cuts up where it arrives or leaves: they go through its layers once. Up to 64 of them.
+    ///
+    /// # Errors
+    /// The system's reason; then nothing was sent. Kernels before 4.18 cannot do it.
+    pub fn transmit_joined(&self, burst: &mut Burst, len: u16) -> io::Result<()> {
+        if burst.kept() == 0 {
+            return Ok(());
+        }
+        burst.transmit_joined_with(len, |header| {
+            loop {
+                // SAFETY: the header is borrowed, and points to the name, vectors, control and payloads
+                // of its burst with lengths that were written by `pack`; the burst outlives the call.
+                let sent = unsafe { libc::sendmsg(self.as_raw_fd(), header, libc::MSG_DONTWAIT) };
+                match usize::try_from(sent).map_err(|_| io::Error::last_os_error()) {
+                    Ok(_) => return Ok(()),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        })
+    }
+
     /// Takes transmit stamps out of the error queue and hands each to `sink`; answers how many entries
     /// the queue gave, stamps or not. `burst` is scratch: what it held is lost.
     ///

@@ -145,6 +145,40 @@ fn a_connected_port_talks_to_its_peer_only_and_gets_no_stamps() {
 }
 
 #[test]
+fn what_is_sent_joined_arrives_apart() {
+    let server = UdpPort::open(&options("0.0.0.0:0", false)).unwrap();
+    let asker = UdpPort::open_plain(&options("127.0.0.1:0", false)).unwrap();
+    asker.connect(reachable(&server, "127.0.0.1")).unwrap();
+    let mut burst = Burst::new(SLOTS, 100);
+    for (number, len) in [(SLOTS, 48), (1, 68), (3, 68)] {
+        for slot in 0..number {
+            burst.start_connected(slot, &vec![u8::try_from(slot).unwrap(); len]);
+        }
+        asker
+            .transmit_joined(&mut burst, u16::try_from(len).unwrap())
+            .unwrap();
+        assert_eq!(burst.kept(), 0);
+        let mut taken = 0;
+        while taken < number {
+            for slot in 0..receive(&server, &mut burst) {
+                let datagram = burst.datagram(slot);
+                assert_eq!((datagram.len, datagram.port), (len, asker.address().port()));
+                assert_eq!(datagram.local, LocalAddress::V4(Ipv4Addr::LOCALHOST));
+                let sent_as = u8::try_from(taken).unwrap();
+                assert_eq!(burst.payload_mut(slot, len), vec![sent_as; len]);
+                taken += 1;
+            }
+        }
+        // What follows is sent one by one again.
+        burst.start_connected(0, &[1; 20]);
+        burst.start_connected(1, &[2; 30]);
+        assert_eq!(asker.transmit(&mut burst).sent, 2);
+        assert_eq!(receive(&server, &mut burst), 2);
+        assert_eq!((burst.datagram(0).len, burst.datagram(1).len), (20, 30));
+    }
+}
+
+#[test]
 fn what_is_longer_than_a_slot_fills_it_and_lengths_are_rearmed() {
     let port = UdpPort::open(&options("127.0.0.1:0", false)).unwrap();
     let mut burst = Burst::new(1, 64);
