@@ -34,7 +34,7 @@ pub(crate) struct Tally {
     /// Replies that were not what they should be.
     pub(crate) wrong: u64,
     pub(crate) seconds: f64,
-    /// Share of the time in which no reply waited: at zero the generator is the limit.
+    /// Share of the time spent looking where no reply was: at zero the generator is the limit.
     pub(crate) idle: f64,
 }
 
@@ -107,13 +107,14 @@ impl Generator {
         let (mut now_ns, mut looked_ns, mut idle_ns) = (begin_ns, begin_ns, 0);
         (0..self.links.len()).for_each(|link| self.begin(link, now_ns));
         while u128::from(now_ns - begin_ns) < duration.as_nanos() {
-            let replies = (0..self.links.len()).map(|link| self.visit(link, now_ns));
-            let replies: usize = replies.sum();
-            let later_ns = clock::monotonic_ns();
-            if replies == 0 {
-                idle_ns += later_ns - now_ns;
+            for link in 0..self.links.len() {
+                let received = self.visit(link, now_ns);
+                let later_ns = clock::monotonic_ns();
+                if received == 0 {
+                    idle_ns += later_ns - now_ns;
+                }
+                now_ns = later_ns;
             }
-            now_ns = later_ns;
             if now_ns - looked_ns > LOST_NS / 4 {
                 (0..self.links.len()).for_each(|link| self.repeat_lost(link, now_ns));
                 looked_ns = now_ns;
@@ -141,18 +142,21 @@ impl Generator {
                 Reply::Wrong => self.tally.wrong += 1,
             }
         }
-        if self.burst.kept() > 0 {
-            // What is not sent counts as lost soon.
-            self.links[link].port.transmit(&mut self.burst);
-        }
+        self.send(link);
         received
+    }
+
+    /// What is not sent will count as lost.
+    fn send(&mut self, link: usize) {
+        let len = u16::try_from(self.requests[0].len()).expect("a short packet");
+        let _ = self.links[link].port.transmit_joined(&mut self.burst, len);
     }
 
     /// Asks what shall be in flight, where nothing is.
     fn begin(&mut self, link: usize, now_ns: u64) {
         if self.sent_ns[self.links[link].own.clone()] == [0; LINK_REQUESTS] {
             (0..LINK_IN_FLIGHT).for_each(|slot| self.ask(link, slot, now_ns));
-            self.links[link].port.transmit(&mut self.burst);
+            self.send(link);
         }
     }
 
@@ -212,9 +216,7 @@ impl Generator {
                 self.burst.start_connected(slot, &self.requests[at]);
             }
         }
-        if self.burst.kept() > 0 {
-            self.links[link].port.transmit(&mut self.burst);
-        }
+        self.send(link);
     }
 }
 

@@ -44,10 +44,13 @@ fn main() {
 
     let subjects = Subjects::start(&options, cores[0]);
     let mut rows: Vec<Row> = subjects.rows(&options);
-    for _ in 0..options.rounds {
-        for row in &mut rows {
-            row.rounds
-                .push(subjects.measure(row, cores, options.seconds));
+    for round in 0..options.rounds {
+        for turn in 0..rows.len() {
+            // Back and forth, so that none always follows the same one.
+            let forth = round % 2 == 0;
+            let at = if forth { turn } else { rows.len() - 1 - turn };
+            let measured = subjects.measure(&rows[at], cores, options.seconds);
+            rows[at].rounds.push(measured);
         }
     }
     print_table(&rows);
@@ -75,7 +78,7 @@ struct Options {
 impl Options {
     fn from_arguments() -> Self {
         let (rounds, seconds) = if harness::is_real() {
-            (5, 1.5)
+            (9, 1.0)
         } else {
             (1, 0.05)
         };
