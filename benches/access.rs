@@ -22,7 +22,7 @@ fn main() {
         let named: Vec<_> = rows
             .map(|(number, table, allowed)| {
                 let answer = if allowed { "allowed" } else { "denied" };
-                let name = format!("{number} subnets, {answer}");
+                let name = format!("{number} of them, {answer}");
                 (name, looking_up(table, family, number, allowed))
             })
             .collect();
@@ -32,7 +32,7 @@ fn main() {
             .zip(runs)
             .map(|(name, run)| Case::new(name, run));
         compare(
-            &format!("an access look-up, {family:?}"),
+            &format!("a look-up among subnets, {}", family.name()),
             &mut cases.collect::<Vec<_>>(),
         );
     }
@@ -60,13 +60,20 @@ fn looking_up(
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 enum Family {
     V4,
     V6,
 }
 
 impl Family {
+    fn name(self) -> &'static str {
+        match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        }
+    }
+
     /// Subnet `at` of `number` that lie evenly over the address space: /24 or /48.
     fn rule(self, at: u32, number: u32) -> AccessRule {
         let length = match self {

@@ -45,10 +45,15 @@ fn asking(bytes: usize, choose: fn(u32, u32) -> u32) -> impl FnMut(u64) -> u64 {
             let peer = address(choose(choice.bits(), known));
             let client = table.hit(black_box(peer), now_ns);
             let admit = limiter.admit(client, now_ns, &mut chance);
-            hash = hash.rotate_left(3) ^ admit as u64 ^ u64::from(client.hits);
+            hash = mix(mix(hash, admit as u64), u64::from(client.hits));
         }
         hash
     }
+}
+
+/// The FNV-1a step, by words.
+const fn mix(hash: u64, value: u64) -> u64 {
+    (hash ^ value).wrapping_mul(0x0100_0000_01b3)
 }
 
 fn uniform(chance: u32, known: u32) -> u32 {

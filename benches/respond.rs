@@ -13,7 +13,7 @@ use maser::server::{
     RateLimiter, Responder, ResponderParts, Subnet,
 };
 use maser::wire::{
-    HEADER_LEN, HeaderMut, HeaderView, KeyId, LeapIndicator, NtpTimestamp, RawTime, ReferenceId,
+    HEADER_LEN, HeaderMut, KeyId, LeapIndicator, NtpTimestamp, RawTime, ReferenceId,
     SystemVariables,
 };
 
@@ -131,12 +131,12 @@ fn answering(
             };
             let outcome = responder.prepare(&arrival, &mut packet);
             as_expected += u64::from(outcome.counter() == expected);
-            hash = hash.rotate_left(7) ^ outcome.counter() as u64;
+            hash = mix(hash, outcome.counter() as u64);
             if let Outcome::Answer(plan) = outcome {
                 let reply = &mut packet[..plan.len];
                 responder.seal(&plan, NOW, reply);
-                let transmit = HeaderView::at_front(reply).map(HeaderView::transmit_timestamp);
-                hash ^= transmit.map_or(0, NtpTimestamp::to_bits) ^ u64::from(reply[plan.len - 1]);
+                let end = reply.last_chunk().map_or(0, |end| u64::from_be_bytes(*end));
+                hash = mix(hash, end);
             }
         }
         assert!(
@@ -145,6 +145,11 @@ fn answering(
         );
         hash
     }
+}
+
+/// The FNV-1a step, by words.
+const fn mix(hash: u64, value: u64) -> u64 {
+    (hash ^ value).wrapping_mul(0x0100_0000_01b3)
 }
 
 fn responder(client_bytes: Option<usize>, limit: Option<RateLimit>) -> Responder {
