@@ -164,6 +164,7 @@ mod tests {
                 transmit_error: Deviations::default(),
                 residence: Deviations::default(),
                 cpu: (0.0, 0.0),
+                steal_s: 0.0,
                 memory_bytes: 0,
             })
         }

@@ -11,9 +11,11 @@
 
 mod driver;
 mod figures;
+pub mod json;
 mod judge;
 mod ladder;
 mod ledger;
+mod manifest;
 mod mix;
 mod null;
 mod plan;
@@ -23,6 +25,7 @@ mod step;
 
 pub use figures::{Counts, Deviations, Percentiles};
 pub use ladder::{Ended, run};
+pub use manifest::Manifest;
 pub use mix::{Kind, Mix};
 pub use null::NullServer;
 pub use plan::{Course, Ladder, Load, Plan, Signature};

@@ -5,6 +5,7 @@ use std::thread;
 
 use super::driver::{Course, Driver};
 use super::figures::{Counts, Deviations, Figures, Percentiles};
+use super::manifest::steal_seconds;
 use super::mix::Kind;
 use super::plan::{Load, Plan};
 use crate::sys::{clock, process, random};
@@ -33,6 +34,8 @@ pub struct Step {
     pub residence: Deviations,
     /// The harness's own CPU time per measured second: user and system, of one core each.
     pub cpu: (f64, f64),
+    /// Core seconds that the hypervisor took from this machine meanwhile.
+    pub steal_s: f64,
     /// Bytes of the harness's tables.
     pub memory_bytes: usize,
 }
@@ -66,7 +69,7 @@ impl Step {
         let seeds: Vec<u64> = (0..threads)
             .map(|_| random::array().map(u64::from_ne_bytes))
             .collect::<io::Result<_>>()?;
-        let before = process::cpu_seconds()?;
+        let (before, stolen_before) = (process::cpu_seconds()?, steal_seconds());
         let (figures, memory_bytes) = thread::scope(|scope| {
             let run = |cpu: Option<usize>, seed| {
                 move || -> io::Result<(Figures, usize)> {
@@ -95,11 +98,15 @@ impl Step {
         })?;
         let after = process::cpu_seconds()?;
         let wall = plan.warm_up.as_secs_f64() + plan.duration.as_secs_f64();
-        let cpu = ((after.0 - before.0) / wall, (after.1 - before.1) / wall);
-        Ok(Self::of(plan, rate, &figures, cpu, memory_bytes))
+        Ok(Self {
+            cpu: ((after.0 - before.0) / wall, (after.1 - before.1) / wall),
+            steal_s: steal_seconds() - stolen_before,
+            memory_bytes,
+            ..Self::of(plan, rate, &figures)
+        })
     }
 
-    fn of(plan: &Plan, rate: f64, figures: &Figures, cpu: (f64, f64), memory_bytes: usize) -> Self {
+    fn of(plan: &Plan, rate: f64, figures: &Figures) -> Self {
         let kinds = Kind::ALL.into_iter().filter(|kind| plan.mix.has(*kind));
         Self {
             offered: matches!(plan.load, Load::Open { .. }).then_some(rate),
@@ -118,8 +125,9 @@ impl Step {
             lateness: Percentiles::of(&figures.lateness),
             transmit_error: figures.transmit_error.deviations(),
             residence: figures.residence.deviations(),
-            cpu,
-            memory_bytes,
+            cpu: (0.0, 0.0),
+            steal_s: 0.0,
+            memory_bytes: 0,
         }
     }
 

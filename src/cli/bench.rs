@@ -1,15 +1,17 @@
 //! `maser bench`: the load harness's arguments.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Exit, complain};
 use crate::bench::{
-    Course, Ended, Kind, Ladder, Load, Mix, NullServer, Plan, Report, Signature, run,
+    Course, Ended, Kind, Ladder, Load, Manifest, Mix, NullServer, Plan, Report, Signature, json,
+    run,
 };
 use crate::config::keyfile;
 use crate::server::Subnet;
@@ -75,6 +77,12 @@ pub(super) struct Bench {
     /// NTP version.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=4))]
     version: u8,
+    /// Write the figures of each step to this file too, as JSON lines.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// What this run is called there.
+    #[arg(long, default_value = "")]
+    label: String,
     /// Drive a built-in responder that only swaps fields: the ceiling of harness and kernel.
     #[arg(long)]
     null: bool,
@@ -143,14 +151,24 @@ impl Bench {
         };
         let report = Report::new(&plan);
         say(&report.head(&server));
-        let ended = run(
-            &plan,
-            self.loss.map(|percent| percent / 100.0),
-            &mut |step| {
-                say(&report.line(step));
-                say(&report.details(step));
-            },
-        );
+        let mut json = match self.json.as_deref().map(File::create).transpose() {
+            Ok(json) => json,
+            Err(error) => return complain(&format!("maser bench: --json: {error}"), Exit::Failure),
+        };
+        let manifest = Manifest::read();
+        let mut unwritten = None;
+        let loss_max = self.loss.map(|percent| percent / 100.0);
+        let ended = run(&plan, loss_max, &mut |step| {
+            say(&report.line(step));
+            say(&report.details(step));
+            if let Some(file) = &mut json {
+                let object = json::object(&self.label, &manifest, &plan, step);
+                unwritten = writeln!(file, "{object}").err().or(unwritten.take());
+            }
+        });
+        if let Some(error) = unwritten {
+            return complain(&format!("maser bench: --json: {error}"), Exit::Failure);
+        }
         match ended {
             Err(error) => complain(&format!("maser bench: {error}"), Exit::Failure),
             Ok(ended) => {

@@ -25,7 +25,7 @@ fn key(id: u32, key_type: KeyType, fill: u8) -> Key {
 
 fn store(keys: &[Key]) -> KeyStore {
     let (store, left_out) = KeyStore::new(keys);
-    assert_eq!(left_out, []);
+    assert!(left_out.is_empty());
     store
 }
 
