@@ -1,13 +1,13 @@
 //! The load harness (floor 4): what an NTP server holds, told so that it cannot flatter.
 //!
 //! *Open loop*: requests leave on a schedule that is fixed beforehand and never waits for an answer
-//! ([`schedule`]); a reply's latency counts from the moment its request was *meant* to leave, so a server
+//! (`schedule.rs`); a reply's latency counts from the moment its request was *meant* to leave, so a server
 //! that stalls cannot hide it, and neither can a harness that is late. What the harness did not send in
 //! time is told apart from what the server lost. *Closed loop*: a fixed number in flight, for the ceiling.
 //!
-//! Each thread ([`driver`]) owns a socket, a ledger of what it has sent ([`ledger`]) and its figures
-//! ([`figures`]); nothing is shared while it runs, and nothing is allocated. [`step`] runs the threads for
-//! one rate, [`ladder`] chooses the rates, [`report`] prints them.
+//! Each thread (`driver.rs`) owns a socket, a ledger of what it has sent (`ledger.rs`) and its figures
+//! (`figures.rs`); nothing is shared while it runs, and nothing is allocated. `step.rs` runs the threads for
+//! one rate, `ladder.rs` chooses the rates, `report.rs` prints them.
 
 mod driver;
 mod figures;
