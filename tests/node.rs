@@ -59,8 +59,8 @@ fn a_client_meets_one_worker_from_a_thousand_ports() {
     let summary = node.stop().expect("ours");
     let mut shares = summary.workers.clone();
     shares.sort_unstable();
-    // The start's own question, from 127.0.0.1, may have met the other.
-    assert!(shares[0] <= 2 && shares[1] >= 1000, "{summary:?}");
+    // The start's own questions, from 127.0.0.1, may have met the other.
+    assert!(shares[0] < 100 && shares[1] >= 1000, "{summary:?}");
 }
 
 #[test]
@@ -349,7 +349,18 @@ fn a_worker_under_load_makes_two_system_calls_a_burst() {
         .args(["-c", "-S", "calls", "-U", "name,calls", "-p", &thread, "-o"])
         .arg(&counts);
     let mut tracer = Ended(tracer.stderr(Stdio::null()).spawn().expect("strace starts"));
-    sleep(Duration::from_millis(500));
+    let traced = (0..100).any(|_| {
+        let status = fs::read_to_string(worker.join("status")).unwrap_or_default();
+        let tracer = status
+            .lines()
+            .find_map(|line| line.strip_prefix("TracerPid:"));
+        let traced = tracer.is_some_and(|pid| pid.trim() != "0");
+        if !traced {
+            sleep(Duration::from_millis(50));
+        }
+        traced
+    });
+    assert!(traced, "strace has not come to it");
     let clients: Vec<_> = (1..=32)
         .map(|host| Client::new(&node, &format!("127.0.6.{host}")))
         .collect();
@@ -374,8 +385,9 @@ fn a_worker_under_load_makes_two_system_calls_a_burst() {
         .collect();
     let names: Vec<_> = calls.keys().map(String::as_str).collect();
     assert_eq!(names, ["recvmmsg", "sendmmsg"], "{text}");
+    let bursts = node.stop().expect("ours").get("bursts");
     assert!(
-        calls["sendmmsg"] > 0 && calls["sendmmsg"] <= 6_400,
+        calls["sendmmsg"] > 0 && calls["sendmmsg"] <= bursts,
         "{text}"
     );
 }

@@ -122,7 +122,8 @@ impl<'a> Driver<'a> {
                 std::hint::spin_loop();
                 continue;
             }
-            if now_ns < self.course.end_ns {
+            let sending = self.has_more(now_ns);
+            if sending {
                 self.send(now_ns);
             }
             self.receive();
@@ -135,9 +136,18 @@ impl<'a> Driver<'a> {
                     figures.counts.lost += u64::from(request.kind.is_honest());
                 }
             });
-            if now_ns >= self.course.end_ns && self.ledger.open() == 0 {
+            if !sending && now_ns >= self.course.end_ns && self.ledger.open() == 0 {
                 return self.figures;
             }
+        }
+    }
+
+    /// Whether requests are still to leave. On a schedule all that were meant to leave before the end do, or
+    /// are counted as not sent, however late this thread comes to it.
+    const fn has_more(&self, now_ns: u64) -> bool {
+        match &self.pace {
+            Pace::Open(schedule) => schedule.peek_ns() < self.course.end_ns,
+            Pace::Closed { .. } => now_ns < self.course.end_ns,
         }
     }
 

@@ -27,7 +27,11 @@ impl Keygen {
         let random = |bytes: &mut [u8]| failed = node::random::fill(bytes).err();
         let line = auth::generate(KeyId(self.id), self.key_type, self.bits, random);
         match (line, failed) {
-            (Ok(line), None) => print(&format!("{}\n", line.as_str())),
+            // Written in two pieces: a joined copy would stay in memory unwiped.
+            (Ok(line), None) => match print(&line) {
+                Exit::Success => print("\n"),
+                other => other,
+            },
             (Err(error), _) => complain(&format!("maser keygen: {error}"), Exit::Failure),
             (_, Some(error)) => complain(
                 &format!("maser keygen: no randomness: {error}"),

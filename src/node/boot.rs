@@ -19,7 +19,7 @@ use super::timekeeper::Timekeeper;
 use super::worker::{WAKE, Worker, WorkerParts};
 use super::{Pace, Subscription, keys};
 use crate::auth::{self, KeyStore};
-use crate::config::{Config, Notice, RuntimeConfig, ServerConfig, Unsynchronised};
+use crate::config::{Config, Notice, RuntimeConfig, ServerConfig, Steer, Unsynchronised};
 use crate::server::{AccessTable, Chance, ClientTable, RateLimiter, Responder, ResponderParts};
 use crate::sys::{UdpPort, clock, process, random};
 
@@ -45,6 +45,16 @@ pub enum Fatal {
         cpu: usize,
         /// The allowed ones.
         allowed: String,
+    },
+    /// With `steer cpu` a second worker on a core would get nothing.
+    #[error(
+        "steer cpu: {workers} workers for {cores} cores: lower `workers`, or choose `steer source`"
+    )]
+    SteerCpu {
+        /// Workers.
+        workers: usize,
+        /// Their cores.
+        cores: usize,
     },
     /// Something else the system refused.
     #[error("{doing}: {error}")]
@@ -72,6 +82,12 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
     for notice in notices {
         log::warn!("{notice}");
     }
+    if config.time.local.is_some_and(|local| local.orphan) {
+        log::warn!("local orphan: not in force yet: no source is polled, so every orphan serves");
+    }
+    if let Err(error) = process::lift_open_files_limit() {
+        log::warn!("the limit on open files stays: {error}");
+    }
     let keys = Arc::new(load_keys(config.key_file.as_deref()));
     let cpus = cores(&config.runtime)?;
     let steering_key = random::array().map_err(system("randomness"))?;
@@ -86,7 +102,17 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
         .transpose()?;
     settle(&config.runtime)?;
 
-    let queues = Queues::of(&ports);
+    if ports
+        .by_worker
+        .iter()
+        .flatten()
+        .any(|port| !port.has_stamps())
+    {
+        log::warn!(
+            "the kernel gives no receive timestamps: the clock is read when a request is taken"
+        );
+    }
+    let queues = Queues::of(&ports).map_err(system("sockets"))?;
     let workers = Workers::start(
         config,
         &cpus,
@@ -158,6 +184,12 @@ fn cores(config: &RuntimeConfig) -> Result<Vec<usize>, Fatal> {
         return Err(Fatal::Core { cpu: *cpu, allowed });
     }
     let workers = config.workers.unwrap_or(wanted.len());
+    if config.steer == Steer::Cpu && workers > wanted.len() {
+        return Err(Fatal::SteerCpu {
+            workers,
+            cores: wanted.len(),
+        });
+    }
     Ok(wanted.iter().copied().cycle().take(workers).collect())
 }
 
@@ -173,7 +205,9 @@ fn settle(config: &RuntimeConfig) -> Result<(), Fatal> {
         process::lock_memory().map_err(system("lock_all"))?;
     }
     if config.sched_priority > 0 {
-        process::set_fifo_priority(config.sched_priority).map_err(system("sched_priority"))?;
+        // One above the workers', which may never yield: a signal must still get through.
+        process::set_fifo_priority(worker_priority(config) + 1)
+            .map_err(system("sched_priority"))?;
     }
     match &config.user {
         Some(user) if process::is_root() => {
@@ -185,6 +219,11 @@ fn settle(config: &RuntimeConfig) -> Result<(), Fatal> {
         }
         None => Ok(()),
     }
+}
+
+/// The workers' real-time priority: one below the highest, 99, is left for the timekeeper.
+fn worker_priority(config: &RuntimeConfig) -> u8 {
+    config.sched_priority.min(98)
 }
 
 /// A pid file that goes when the node does.
@@ -234,15 +273,9 @@ fn introduce(addresses: &[SocketAddr], workers: usize, options: &Options) {
 struct Queues(Vec<UdpPort>);
 
 impl Queues {
-    fn of(ports: &Ports) -> Self {
-        Self(
-            ports
-                .by_worker
-                .iter()
-                .flatten()
-                .filter_map(|port| port.try_clone().ok())
-                .collect(),
-        )
+    fn of(ports: &Ports) -> io::Result<Self> {
+        let clones = ports.by_worker.iter().flatten().map(UdpPort::try_clone);
+        clones.collect::<io::Result<_>>().map(Self)
     }
 
     fn dropped(&self) -> u64 {
@@ -283,7 +316,7 @@ impl Workers {
         let client_log_bytes = config
             .server
             .client_log_bytes
-            .map(|bytes| bytes / cpus.len().max(1));
+            .map(|bytes| bytes.min(ClientTable::MEMORY_BYTES_MAX) / cpus.len().max(1));
         let (ready, started) = mpsc::channel();
         for (number, (cpu, ports)) in cpus.iter().copied().zip(by_worker).enumerate() {
             let poll = Poll::new().map_err(system("epoll"))?;
@@ -300,6 +333,11 @@ impl Workers {
                 // What a worker uses is allocated on its core, so that it lies in that core's memory.
                 if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) {
                     log::warn!("worker {number}: cannot be pinned to core {cpu}");
+                }
+                if runtime.sched_priority > 0
+                    && let Err(error) = process::set_fifo_priority(worker_priority(&runtime))
+                {
+                    log::warn!("worker {number}: sched_priority: {error}");
                 }
                 let worker = Worker::new(WorkerParts {
                     ports,

@@ -24,11 +24,13 @@ pub enum Event {
     ReceiveError,
     /// Records of clients that made room for others.
     ClientsEvicted,
+    /// Replies not sent because the clock was stepped while they were made.
+    ClockStepped,
     /// Times the worker went to sleep because nothing came.
     Parked,
 }
 
-const EVENT_NAMES: [&str; 9] = [
+const EVENT_NAMES: [&str; 10] = [
     "timestamps_kernel",
     "timestamps_daemon",
     "bursts",
@@ -37,6 +39,7 @@ const EVENT_NAMES: [&str; 9] = [
     "send_no_room",
     "receive_errors",
     "clients_evicted",
+    "clock_stepped",
     "parked",
 ];
 

@@ -90,6 +90,7 @@ pub(super) struct FollowChronyd {
     sequence: u32,
     unanswered: u32,
     max_clock_error_ppm: f64,
+    asked: RawTime,
     last: Option<Tracking>,
 }
 
@@ -114,6 +115,7 @@ impl FollowChronyd {
             sequence,
             unanswered: 0,
             max_clock_error_ppm,
+            asked: RawTime(NtpTimestamp::ZERO),
             last: None,
         }
     }
@@ -122,7 +124,9 @@ impl FollowChronyd {
     ///
     /// # Errors
     /// Why chronyd cannot be asked.
-    pub(super) fn ask(&mut self) -> io::Result<()> {
+    pub(super) fn ask(&mut self, now: RawTime) -> io::Result<()> {
+        // An answer that took longer than it was waited for is taken before it is asked again.
+        self.receive();
         if self.unanswered >= RECONNECT_AFTER {
             self.socket = None;
         }
@@ -131,6 +135,7 @@ impl FollowChronyd {
             None => self.socket.insert(ControlSocket::connect(&self.address)?),
         };
         self.sequence = self.sequence.wrapping_add(1);
+        self.asked = now;
         self.unanswered = self.unanswered.saturating_add(1);
         socket
             .send(&tracking_request(self.sequence, 0))
@@ -138,14 +143,16 @@ impl FollowChronyd {
     }
 
     /// Takes the answers that have come; whether one was a fresh report.
-    pub(super) fn receive(&mut self, now: RawTime) -> bool {
+    pub(super) fn receive(&mut self) -> bool {
         let mut fresh = false;
         let mut reply = [0; 2 * TRACKING_REPLY_LEN];
         while let Some(socket) = &self.socket
             && let Ok(len) = socket.receive(&mut reply)
         {
             if let Ok(report) = TrackingReport::parse(&reply[..len], self.sequence) {
-                self.take(report, now);
+                // chronyd answers at once: the report is of the moment it was asked, not of the moment the
+                // answer is read.
+                self.take(report, self.asked);
                 fresh = true;
             }
         }

@@ -52,10 +52,15 @@ impl LocalReference {
             let updated_s = (now.0 - sources.reference_timestamp).to_seconds();
             self.activated
                 && distance_s > self.local.distance_s
-                && updated_s >= self.local.wait_synced_s
+                && updated_s.max(0.0) >= self.local.wait_synced_s
         } else {
             let since = *self.unsynchronised_since.get_or_insert(now);
-            self.activated && (now.0 - since.0).to_seconds() >= self.local.wait_unsynced_s
+            if now.0.is_before(since.0) {
+                // The clock has stepped back: what was waited is not known any more.
+                self.unsynchronised_since = Some(now);
+            }
+            let waited_s = (now.0 - since.0).to_seconds().max(0.0);
+            self.activated && waited_s >= self.local.wait_unsynced_s
         }
     }
 
@@ -134,6 +139,18 @@ mod tests {
         let mut reference = LocalReference::new(local());
         assert_eq!(reference.over(&synchronised(0.5, at(0)), at(0)).stratum, 2);
         assert_eq!(reference.over(&synchronised(1.5, at(0)), at(0)).stratum, 10);
+    }
+
+    #[test]
+    fn serves_on_when_the_clock_steps_back() {
+        let mut reference = LocalReference::new(local());
+        let nothing = SystemVariables::not_synchronised(-25);
+        assert_eq!(reference.over(&nothing, at(0)).stratum, 10);
+        let stepped = reference.over(&nothing, at(-3600));
+        assert_eq!(
+            (stepped.stratum, stepped.reference_timestamp),
+            (10, at(-3600).0)
+        );
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod log;
 mod pace;
 mod ports;
 mod publish;
+mod steps;
 mod summary;
 mod timekeeper;
 mod worker;

@@ -20,7 +20,7 @@ pub enum Next {
 #[derive(Clone, Debug)]
 pub struct Pace {
     spin_ns: u64,
-    /// When the last packet came, or the last park ended.
+    /// When the last packet came.
     active_ns: u64,
 }
 

@@ -136,19 +136,19 @@ fn addresses(config: &ServerConfig) -> Vec<SocketAddr> {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     ];
-    let any = if UdpPort::ipv6_exists() {
-        &any[..]
-    } else {
-        &any[..1]
-    };
+    let ipv6 = UdpPort::ipv6_exists();
+    if !ipv6 && config.bind_addresses.iter().any(IpAddr::is_ipv6) {
+        log::warn!("bindaddress: this kernel has no IPv6, so only IPv4 is served");
+    }
     let wanted = if config.bind_addresses.is_empty() {
-        any
+        &any[..]
     } else {
         &config.bind_addresses
     };
     wanted
         .iter()
         .filter(|address| config.port != 0 && access.allows_any_like(**address))
+        .filter(|address| ipv6 || address.is_ipv4())
         .filter(|address| match config.families {
             Families::Both => true,
             Families::V4 => address.is_ipv4(),

@@ -11,6 +11,7 @@ use signal_hook_mio::v1_0::Signals;
 use super::follow::{FollowChronyd, FollowKernel};
 use super::local::LocalReference;
 use super::publish::Published;
+use super::steps::{ClockPair, Steps};
 use crate::config::{Follow, TimeConfig};
 use crate::sys::{clock, random};
 use crate::wire::{NtpDuration, NtpTimestamp, RawTime, SystemVariables};
@@ -28,6 +29,7 @@ pub(super) struct Timekeeper {
     source: Source,
     local: Option<LocalReference>,
     system: SystemVariables,
+    steps: Steps,
     poll: Poll,
     signals: Signals,
 }
@@ -71,6 +73,7 @@ impl Timekeeper {
             source,
             local: config.local.map(LocalReference::new),
             system,
+            steps: Steps::default(),
             poll,
             signals,
         };
@@ -79,6 +82,9 @@ impl Timekeeper {
             std::thread::sleep(ANSWER_WAIT);
         }
         timekeeper.renew();
+        if !timekeeper.system.is_synchronised() {
+            log::warn!("not synchronised: clients are told so");
+        }
         Ok(timekeeper)
     }
 
@@ -120,7 +126,7 @@ impl Timekeeper {
 
     fn ask(&mut self) {
         if let Source::Chronyd(follow) = &mut self.source
-            && let Err(error) = follow.ask()
+            && let Err(error) = follow.ask(raw_now())
         {
             log::debug!("chronyd cannot be asked: {error}");
         }
@@ -129,6 +135,10 @@ impl Timekeeper {
     /// Looks at the source, and publishes what that makes of us.
     fn renew(&mut self) {
         let now = raw_now();
+        if let Some(step_ns) = self.steps.seen(ClockPair::read()) {
+            let step_s = NtpDuration::from_nanos(step_ns).to_seconds();
+            log::warn!("the system clock was stepped by {step_s:+.6} s");
+        }
         let sources = match &mut self.source {
             Source::Nothing => SystemVariables::not_synchronised(self.precision),
             Source::Kernel(follow) => match clock::kernel_clock() {
@@ -136,7 +146,7 @@ impl Timekeeper {
                 Err(_) => SystemVariables::not_synchronised(self.precision),
             },
             Source::Chronyd(follow) => {
-                follow.receive(now);
+                follow.receive();
                 follow.variables(now, self.precision)
             }
         };

@@ -13,6 +13,7 @@ use super::counters::{Event, WorkerCounters};
 use super::departure::Departure;
 use super::pace::{Next, Pace};
 use super::publish::Subscription;
+use super::steps::{ClockPair, Steps};
 use crate::server::{Arrival, Outcome, Plan, Responder};
 use crate::sys::{Burst, Timespec, UdpPort, clock};
 use crate::wire::{NtpDuration, NtpTimestamp, PACKET_LEN_MAX, RawTime};
@@ -59,6 +60,7 @@ pub struct Worker {
     /// Slot and plan of each kept reply, in the order they were kept.
     plans: Box<[(usize, Plan)]>,
     departure: Departure,
+    steps: Steps,
     renewed: Timespec,
 }
 
@@ -87,6 +89,7 @@ impl Worker {
             pace: parts.pace,
             poll: parts.poll,
             departure: Departure::default(),
+            steps: Steps::default(),
             renewed: Timespec::default(),
         })
     }
@@ -100,6 +103,8 @@ impl Worker {
                 Next::Park => self.park(),
             }
         }
+        // What came before the end is answered.
+        self.turn();
     }
 
     /// One round over all ports; how many datagrams it took in.
@@ -116,6 +121,8 @@ impl Worker {
                 Ok(received) => received,
                 Err(_) => {
                     self.counters.add(Event::ReceiveError, 1);
+                    // The port was not seen empty, so this turn is none to park after.
+                    taken += 1;
                     break;
                 }
             };
@@ -130,13 +137,22 @@ impl Worker {
 
     /// Answers the burst that was just received from a port.
     fn answer(&mut self, port: usize, received: usize) {
-        let now = clock::realtime();
-        self.renew(now);
-        self.prepare(received, now);
+        let now = ClockPair::read();
+        let stepped = self.steps.seen(now).is_some();
+        self.renew(now.real);
+        self.prepare(received, now, stepped);
         if self.burst.kept() == 0 {
             return;
         }
-        let sealed = self.seal();
+        let sealing = ClockPair::read();
+        if self.steps.seen(sealing).is_some() {
+            // The receive timestamps are of another time than the transmit timestamps would be.
+            self.counters.add(Event::ClockStepped, self.burst.kept());
+            self.burst.discard();
+            return;
+        }
+        let sealed = sealing.real;
+        self.seal(sealed);
         let replies = self.burst.kept();
         let transmitted = self.ports[port].transmit(&mut self.burst);
         self.departure
@@ -149,15 +165,19 @@ impl Worker {
     }
 
     /// The first pass: decide, and write all of the reply but what depends on its leaving.
-    fn prepare(&mut self, received: usize, now: Timespec) {
-        let monotonic_ns = clock::monotonic_ns();
+    ///
+    /// After a step of the clock the kernel's stamps may be of the time before it, and are not used.
+    fn prepare(&mut self, received: usize, now: ClockPair, stepped: bool) {
+        let ClockPair {
+            real: now,
+            monotonic_ns,
+        } = now;
         let mut stamped = 0;
         for slot in 0..received {
             let datagram = self.burst.datagram(slot);
-            let stamp = datagram
-                .stamp
-                .software
-                .filter(|stamp| stamp.nanos_since(now).unsigned_abs() <= STAMP_ERROR_NS_MAX);
+            let stamp = datagram.stamp.software.filter(|stamp| {
+                !stepped && stamp.nanos_since(now).unsigned_abs() <= STAMP_ERROR_NS_MAX
+            });
             stamped += usize::from(stamp.is_some());
             let arrival = Arrival {
                 peer: datagram.peer,
@@ -182,17 +202,15 @@ impl Worker {
         }
     }
 
-    /// The second pass, as late as can be: the transmit timestamp, then the MAC that covers it. Answers
-    /// the clock reading that the timestamps start from.
-    fn seal(&mut self) -> Timespec {
-        let now = clock::realtime();
+    /// The second pass, as late as can be: the transmit timestamp, which starts from the clock's reading
+    /// `now`, then the MAC that covers it.
+    fn seal(&mut self, now: Timespec) {
         let start = raw_time(now).0;
         for (place, (slot, plan)) in (0..).zip(&self.plans[..self.burst.kept()]) {
             let departure = start + NtpDuration::from_nanos(self.departure.delay_ns(place));
             let reply = self.burst.payload_mut(*slot, plan.len);
             self.responder.seal(plan, RawTime(departure), reply);
         }
-        now
     }
 
     /// Takes over what the timekeeper published, and lets root dispersion grow.

@@ -77,10 +77,14 @@ impl Interval {
     /// log2 of 10^9, in steps of 1/256.
     const SECOND_IN_NS: i16 = 7654;
 
+    /// Packets of one burst have one moment, so gaps below chrony's 1/32 s are no intervals but noise.
+    const SHORTEST_NS: u64 = 31_250_000;
+
     fn note(&mut self, elapsed_ns: u64) {
-        let exponent = elapsed_ns.max(1).ilog2();
+        let elapsed_ns = elapsed_ns.max(Self::SHORTEST_NS);
+        let exponent = elapsed_ns.ilog2();
         // Between powers of two a straight line stands for the logarithm: wrong by 0.09 at most.
-        let mantissa = (elapsed_ns.max(1) << (63 - exponent)) >> 55 & 0xff;
+        let mantissa = (elapsed_ns << (63 - exponent)) >> 55 & 0xff;
         #[expect(clippy::cast_possible_truncation, reason = "64 octaves of 256 fit")]
         let latest = (exponent << 8) as i16 + mantissa as i16 - Self::SECOND_IN_NS;
         self.0 = if *self == Self::UNKNOWN {
@@ -124,6 +128,10 @@ pub struct ClientTable {
 }
 
 impl ClientTable {
+    /// As much as chrony's ceiling of 2^24 records takes.
+    pub const MEMORY_BYTES_MAX: usize =
+        (1 << 24) / WAYS * (size_of::<SetHead>() + WAYS * size_of::<Client>());
+
     /// With as many records as `memory_bytes` hold, eight at the least. `seed` must not be guessable.
     pub fn new(memory_bytes: usize, seed: [u8; 16]) -> Self {
         let set_bytes = size_of::<SetHead>() + WAYS * size_of::<Client>();

@@ -196,6 +196,22 @@ mod tests {
         assert!(answered > 6_500, "{answered}");
     }
 
+    #[test]
+    fn a_steady_flood_in_bursts_is_not_impatience() {
+        let limit = RateLimit {
+            interval_log2: 12,
+            burst: 1,
+            leak_log2: 2,
+            kod_log2: None,
+        };
+        let mut world = World::new(limit);
+        // 16 at a moment, a millisecond apart.
+        let answered = (0..16_000)
+            .filter(|number| world.ask(SECOND_NS + number / 16 * 1_000_000) == Admit::Answer);
+        let answered = answered.count();
+        assert!((3_600..4_400).contains(&answered), "{answered}");
+    }
+
     proptest! {
         #[test]
         fn never_more_than_burst_and_earned(

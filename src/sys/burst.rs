@@ -234,6 +234,11 @@ impl Burst {
         self.start_packed(slot, 0, 0, payload);
     }
 
+    /// Forgets the datagrams kept since the last transmit.
+    pub const fn discard(&mut self) {
+        self.kept = 0;
+    }
+
     /// Datagrams kept since the last transmit.
     pub const fn kept(&self) -> usize {
         self.kept

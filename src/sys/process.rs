@@ -32,11 +32,32 @@ pub fn lock_memory() -> io::Result<()> {
     Ok(())
 }
 
+/// Lifts the number of open files this process may have to what it may lift it to (RLIMIT_NOFILE).
+///
+/// # Errors
+/// The system's reason.
+pub fn lift_open_files_limit() -> io::Result<()> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the kernel writes one local struct.
+    check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })
+        .map_err(named("getrlimit"))?;
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: the kernel reads one local struct.
+    check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })
+        .map_err(named("setrlimit"))?;
+    Ok(())
+}
+
 /// Puts the calling thread, and threads it starts later, under the real-time scheduler `SCHED_FIFO`.
 ///
 /// # Errors
 /// Needs CAP_SYS_NICE or RLIMIT_RTPRIO.
 pub fn set_fifo_priority(priority: u8) -> io::Result<()> {
+    // The kernel's highest is 99; chrony takes 100 as well.
+    let priority = priority.min(99);
     let parameters = libc::sched_param {
         sched_priority: libc::c_int::from(priority),
     };
