@@ -23,9 +23,10 @@ use std::thread;
 use std::time::Duration;
 
 use core_affinity::CoreId;
+use maser::sys::process;
 
 use generator::{Generator, IN_FLIGHT, Kind, LINKS, Tally};
-use servers::{Echo, Program};
+use servers::{Echo, Program, TICKS_PER_S};
 use support::node::Server;
 
 fn main() {
@@ -44,6 +45,7 @@ fn main() {
 
     let subjects = Subjects::start(&options, cores[0]);
     let mut rows: Vec<Row> = subjects.rows(&options);
+    let before = Spent::so_far(&subjects);
     for round in 0..options.rounds {
         for turn in 0..rows.len() {
             // Back and forth, so that none always follows the same one.
@@ -53,6 +55,7 @@ fn main() {
             rows[at].rounds.push(measured);
         }
     }
+    let spent = Spent::so_far(&subjects);
     print_table(&rows);
     for (part, whole) in RATIOS {
         if let Some(Spread { median, min, max }) = ratio(&rows, part, whole) {
@@ -60,6 +63,7 @@ fn main() {
             println!("{name:<32}{median:>6.3}  ({min:.3} to {max:.3})");
         }
     }
+    spent.print_strangers_share(&before);
     subjects.stop();
     for row in &rows {
         let wrong = row.sum(|tally| tally.wrong);
@@ -257,6 +261,51 @@ impl Subjects {
                 summary.get("queue_dropped"),
             );
         }
+    }
+}
+
+/// Seconds on processors since they were started, and since the system was.
+struct Spent {
+    ours: f64,
+    all: f64,
+    /// What the host of a virtual machine gave to others.
+    stolen: f64,
+    idle: f64,
+}
+
+impl Spent {
+    fn so_far(subjects: &Subjects) -> Self {
+        let (user, system) = process::cpu_seconds().expect("our own time");
+        let programs = subjects.programs.iter();
+        let programs = programs.flat_map(|(_, program)| program.cpu_seconds());
+        // proc(5): user, nice, system, idle, iowait, irq, softirq, steal.
+        let stat = std::fs::read_to_string("/proc/stat").expect("Linux");
+        let fields = stat.lines().next().unwrap_or_default().split_whitespace();
+        let seconds: Vec<f64> = fields
+            .filter_map(|field| Some(field.parse::<f64>().ok()? / TICKS_PER_S))
+            .collect();
+        Self {
+            ours: user + system + programs.sum::<f64>(),
+            all: [0, 1, 2, 5, 6].map(|at| seconds[at]).iter().sum(),
+            stolen: seconds[7],
+            idle: seconds[3] + seconds[4],
+        }
+    }
+
+    /// Whether the figures are worth anything.
+    fn print_strangers_share(&self, before: &Self) {
+        let [ours, all, stolen, idle] = [
+            self.ours - before.ours,
+            self.all - before.all,
+            self.stolen - before.stolen,
+            self.idle - before.idle,
+        ];
+        let percent = |seconds: f64| (seconds * 100.0 / (all + stolen + idle)).max(0.0);
+        println!(
+            "other programs took {:.1} % of the processors meanwhile, the host {:.1} %",
+            percent(all - ours),
+            percent(stolen)
+        );
     }
 }
 

@@ -158,4 +158,4 @@ impl Drop for Program {
 }
 
 /// `USER_HZ`, which Linux keeps at 100 for programs, whatever its own rate (time(7)).
-const TICKS_PER_S: f64 = 100.0;
+pub(crate) const TICKS_PER_S: f64 = 100.0;
