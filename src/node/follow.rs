@@ -142,9 +142,8 @@ impl FollowChronyd {
             .inspect_err(|_| self.unanswered = RECONNECT_AFTER)
     }
 
-    /// Takes the answers that have come; whether one was a fresh report.
-    pub(super) fn receive(&mut self) -> bool {
-        let mut fresh = false;
+    /// Takes the answers that have come.
+    pub(super) fn receive(&mut self) {
         let mut reply = [0; 2 * TRACKING_REPLY_LEN];
         while let Some(socket) = &self.socket
             && let Ok(len) = socket.receive(&mut reply)
@@ -153,10 +152,8 @@ impl FollowChronyd {
                 // chronyd answers at once: the report is of the moment it was asked, not of the moment the
                 // answer is read.
                 self.take(report, self.asked);
-                fresh = true;
             }
         }
-        fresh
     }
 
     /// What the last report makes of us at `now`.

@@ -152,14 +152,6 @@ impl UdpPort {
         self.address
     }
 
-    /// Bytes of receive queue the kernel grants, its own overhead included.
-    ///
-    /// # Errors
-    /// The system's reason.
-    pub fn receive_buffer_bytes(&self) -> io::Result<usize> {
-        self.socket.recv_buffer_size()
-    }
-
     /// Datagrams the kernel dropped because the receive queue was full, since the socket was made.
     ///
     /// # Errors
