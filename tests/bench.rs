@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use maser::auth::{Key, KeyIndex, KeyStore, KeyType};
-use maser::bench::{Course, Ended, Kind, Load, Mix, Plan, Signature, Step, run};
+use maser::bench::{Carriage, Course, Ended, Kind, Load, Mix, Order, Plan, Signature, Step, run};
 use maser::wire::KeyId;
 
 /// What the lying server did.
@@ -144,6 +144,10 @@ fn plan(target: SocketAddr, load: Load, rate: f64, seconds: f64) -> Plan {
         cpus: vec![None],
         ports: 2,
         sources: Vec::new(),
+        order: Order::Turns,
+        associations: 16,
+        carriage: Carriage::Udp,
+        correction_ns: 0,
     }
 }
 

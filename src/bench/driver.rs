@@ -1,31 +1,32 @@
 //! One thread of the harness: it sends on schedule, takes what comes, and forgets nothing.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::association::Associations;
+use super::carrier::{BURST, Carrier};
+use super::clients::{Client, Clients, Order};
 use super::figures::Figures;
 use super::judge::Judge;
-use super::ledger::{Found, Ledger, Request};
+use super::ledger::{Ledger, Request};
 use super::mix::Kind;
 use super::plan::{Load, Plan};
+use super::reception::{Now, Reception, unix_ns};
+use super::samples::{SampleId, Samples};
 use super::schedule::{Schedule, Spacing};
 use crate::server::Chance;
-use crate::sys::{Burst, LocalAddress, PortOptions, ReceiveStamp, UdpPort, clock};
-use crate::wire::{HEADER_LEN, HeaderView, NtpTimestamp};
+use crate::sys::clock;
+use crate::wire::{HEADER_LEN, NtpTimestamp};
 
-/// Datagrams per system call.
-const BURST: usize = 64;
-/// Longest reply that is looked at; longer ones fill it and have the wrong length.
-const SLOT_LEN: usize = 1144;
 /// Longest request that is sent: a header and a MAC of SHA512.
 const REQUEST_LEN_MAX: usize = HEADER_LEN + 4 + 64;
-/// Receive and send queue of each port.
-const BUFFER_BYTES: usize = 8 << 20;
-const NANOS_PER_S: u64 = 1_000_000_000;
+/// The kernel stamps the departure of a request this often at most.
+const SAMPLE_EVERY_NS: u64 = 500_000;
+/// How often its stamps are taken out of the error queues.
+const DEPARTURES_EVERY_NS: u64 = 2_000_000;
 
 /// Moments of a step, in nanoseconds of the monotonic clock.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Course {
+pub(super) struct Moments {
     pub(super) start_ns: u64,
     pub(super) measured_from_ns: u64,
     pub(super) end_ns: u64,
@@ -34,20 +35,18 @@ pub(super) struct Course {
 /// One thread's part of a step.
 pub(super) struct Driver<'a> {
     plan: &'a Plan,
-    course: Course,
-    ports: Vec<UdpPort>,
-    burst: Burst,
+    carrier: Carrier,
+    reception: Reception<'a>,
     pace: Pace,
     kinds: Box<[Kind]>,
     next_kind: usize,
-    next_port: usize,
-    next_source: usize,
-    ledger: Ledger,
-    judge: Judge<'a>,
-    figures: Figures,
+    honest: Clients,
+    hostile: Clients,
     chance: Chance,
     replay: [u8; REQUEST_LEN_MAX],
     replay_len: usize,
+    next_sample_ns: u64,
+    next_departures_ns: u64,
 }
 
 enum Pace {
@@ -56,14 +55,18 @@ enum Pace {
 }
 
 impl<'a> Driver<'a> {
-    /// Opens its ports and allocates all it will use. `rate` is this thread's part, in requests a second.
+    /// Opens its ports and allocates all it will use. `thread` is its number, `rate` its part, in requests a
+    /// second.
     ///
     /// # Errors
     /// A port cannot be opened.
-    pub(super) fn new(plan: &'a Plan, course: Course, rate: f64, seed: u64) -> io::Result<Self> {
-        let ports = (0..plan.ports.max(1))
-            .map(|_| UdpPort::open(&options(plan)))
-            .collect::<io::Result<_>>()?;
+    pub(super) fn new(
+        plan: &'a Plan,
+        moments: Moments,
+        thread: usize,
+        rate: f64,
+        seed: u64,
+    ) -> io::Result<Self> {
         let pace = match plan.load {
             Load::Open { exponential } => {
                 let spacing = if exponential {
@@ -71,31 +74,40 @@ impl<'a> Driver<'a> {
                 } else {
                     Spacing::Even
                 };
-                Pace::Open(Schedule::new(course.start_ns, rate, spacing, seed))
+                Pace::Open(Schedule::new(moments.start_ns, rate, spacing, seed))
             }
             Load::Closed { in_flight } => Pace::Closed {
                 in_flight: (in_flight as u64 / plan.cpus.len() as u64).max(1),
             },
         };
-        let mut driver = Self {
+        let (honest, hostile) = clients(plan, thread);
+        let reception = Reception {
             ledger: Ledger::new(ledger_capacity(plan, rate), seed),
+            associations: Associations::new(plan.associations),
+            samples: Samples::new(),
+            figures: Figures::new(seconds(plan)),
             judge: Judge {
                 version: plan.version,
                 signature: plan.signature.as_ref(),
             },
+            moments,
+            correction_ns: plan.correction_ns,
+            replayed: NtpTimestamp::from_bits(seed | 1),
+        };
+        let mut driver = Self {
+            carrier: Carrier::open(plan, thread)?,
             kinds: plan.mix.cycle(),
-            burst: Burst::new(BURST, SLOT_LEN),
-            figures: Figures::new(),
             chance: Chance::new(seed ^ 0x5eed),
             replay: [0; REQUEST_LEN_MAX],
             replay_len: 0,
             next_kind: 0,
-            next_port: 0,
-            next_source: 0,
+            next_sample_ns: 0,
+            next_departures_ns: 0,
             plan,
-            course,
-            ports,
+            reception,
             pace,
+            honest,
+            hostile,
         };
         let mut replay = [0; REQUEST_LEN_MAX];
         let kind = if plan.signature.is_some() {
@@ -103,14 +115,17 @@ impl<'a> Driver<'a> {
         } else {
             Kind::Basic
         };
-        driver.replay_len = driver.write(&mut replay, kind, NtpTimestamp::from_bits(seed | 1));
+        driver.replay_len = driver.write(&mut replay, kind, driver.reception.replayed);
         driver.replay = replay;
         Ok(driver)
     }
 
-    /// Bytes on the heap, but for what the kernel holds for the ports.
+    /// Bytes on the heap and of rings, but for what the kernel holds for sockets.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.ledger.memory_bytes() + self.burst.memory_bytes() + self.figures.memory_bytes()
+        self.reception.memory_bytes()
+            + self.carrier.memory_bytes()
+            + self.honest.memory_bytes()
+            + self.hostile.memory_bytes()
     }
 
     /// Runs until all is settled: everything sent, and answered or given up.
@@ -118,7 +133,7 @@ impl<'a> Driver<'a> {
         let patience_ns = nanos(self.plan.patience);
         loop {
             let now_ns = clock::monotonic_ns();
-            if now_ns < self.course.start_ns {
+            if now_ns < self.reception.moments.start_ns {
                 std::hint::spin_loop();
                 continue;
             }
@@ -126,18 +141,12 @@ impl<'a> Driver<'a> {
             if sending {
                 self.send(now_ns);
             }
-            self.receive();
-            let Self {
-                ledger, figures, ..
-            } = &mut self;
-            ledger.give_up(now_ns.saturating_sub(patience_ns), |request| {
-                if request.measured {
-                    figures.by_kind[request.kind as usize][1] += 1;
-                    figures.counts.lost += u64::from(request.kind.is_honest());
-                }
-            });
-            if !sending && now_ns >= self.course.end_ns && self.ledger.open() == 0 {
-                return self.figures;
+            self.receive(now_ns);
+            self.reception.give_up(now_ns.saturating_sub(patience_ns));
+            let ended = now_ns >= self.reception.moments.end_ns;
+            if !sending && ended && self.reception.ledger.open() == 0 {
+                self.reception.figures.counts.own_drops = self.carrier.dropped();
+                return self.reception.figures;
             }
         }
     }
@@ -145,65 +154,138 @@ impl<'a> Driver<'a> {
     /// Whether requests are still to leave. On a schedule all that were meant to leave before the end do, or
     /// are counted as not sent, however late this thread comes to it.
     const fn has_more(&self, now_ns: u64) -> bool {
+        let end_ns = self.reception.moments.end_ns;
         match &self.pace {
-            Pace::Open(schedule) => schedule.peek_ns() < self.course.end_ns,
-            Pace::Closed { .. } => now_ns < self.course.end_ns,
+            Pace::Open(schedule) => schedule.peek_ns() < end_ns,
+            Pace::Closed { .. } => now_ns < end_ns,
         }
     }
 
-    /// Sends what is due, a burst at most, from one port.
+    /// Sends what is due, a burst at most.
     fn send(&mut self, now_ns: u64) {
         let lateness_max_ns = nanos(self.plan.lateness_max);
-        while self.burst.kept() < BURST {
-            let intended_ns = match &mut self.pace {
-                Pace::Open(schedule) => {
-                    let intended_ns = schedule.peek_ns();
-                    if intended_ns > now_ns || intended_ns >= self.course.end_ns {
-                        break;
-                    }
-                    schedule.advance();
-                    intended_ns
-                }
-                Pace::Closed { in_flight } if self.ledger.open() < *in_flight => now_ns,
-                Pace::Closed { .. } => break,
+        // In a closed loop a burst is one client's: nothing hangs on who asks, and less work is ours.
+        let client = match self.pace {
+            Pace::Open(_) => None,
+            Pace::Closed { .. } => Some(self.honest.next(&mut self.chance)),
+        };
+        self.carrier.begin();
+        let mut started = 0;
+        while started < BURST {
+            let Some(intended_ns) = self.take_due(now_ns) else {
+                break;
             };
-            let measured = intended_ns >= self.course.measured_from_ns;
+            let measured = intended_ns >= self.reception.moments.measured_from_ns;
             let lateness_ns = now_ns - intended_ns;
-            if lateness_ns > lateness_max_ns || self.ledger.is_full() {
-                self.figures.counts.not_sent += u64::from(measured);
+            if lateness_ns > lateness_max_ns || self.reception.ledger.is_full() {
+                self.reception.figures.counts.not_sent += u64::from(measured);
                 continue;
             }
-            self.start(
-                Request {
-                    intended_ns,
-                    kind: self.kinds[self.next_kind],
-                    measured,
-                },
-                now_ns,
-            );
-            if measured {
-                self.figures.lateness.saturating_record(lateness_ns);
+            if !self.start(intended_ns, measured, client, now_ns) {
+                self.reception.figures.counts.not_sent += u64::from(measured);
+                break;
             }
+            if measured {
+                self.reception
+                    .figures
+                    .lateness
+                    .saturating_record(lateness_ns);
+            }
+            started += 1;
             self.next_kind = (self.next_kind + 1) % self.kinds.len();
         }
-        let kept = self.burst.kept();
-        if kept > 0 {
-            let transmitted = self.ports[self.next_port].transmit(&mut self.burst);
-            self.figures.counts.send_errors += (kept - transmitted.sent) as u64;
-            self.next_port = (self.next_port + 1) % self.ports.len();
+        if started > 0 {
+            self.reception.figures.counts.send_errors += self.carrier.flush() as u64;
         }
     }
 
-    fn start(&mut self, request: Request, now_ns: u64) {
-        let transmit = self.ledger.enter(request, now_ns);
+    /// The moment of the next request, if it has come.
+    fn take_due(&mut self, now_ns: u64) -> Option<u64> {
+        match &mut self.pace {
+            Pace::Open(schedule) => {
+                let intended_ns = schedule.peek_ns();
+                if intended_ns > now_ns || intended_ns >= self.reception.moments.end_ns {
+                    return None;
+                }
+                schedule.advance();
+                Some(intended_ns)
+            }
+            Pace::Closed { in_flight } => {
+                (self.reception.ledger.open() < *in_flight).then_some(now_ns)
+            }
+        }
+    }
+
+    /// Starts the request whose kind's turn it is; `false`: there is no room for it now.
+    fn start(
+        &mut self,
+        intended_ns: u64,
+        measured: bool,
+        client: Option<Client>,
+        now_ns: u64,
+    ) -> bool {
+        let kind = self.kinds[self.next_kind];
+        let mut request = Request {
+            intended_ns,
+            client: 0,
+            sample: SampleId::NONE,
+            kind,
+            measured,
+        };
         let mut packet = [0; REQUEST_LEN_MAX];
-        let len = self.write(&mut packet, request.kind, transmit);
-        let local = self.source();
-        self.burst
-            .start(self.burst.kept(), self.plan.target, local, &packet[..len]);
-        if request.measured {
-            self.figures.counts.sent += u64::from(request.kind.is_honest());
-            self.figures.by_kind[request.kind as usize][0] += 1;
+        let has_left = match kind {
+            Kind::Replay => {
+                let client = self.hostile.next(&mut self.chance);
+                let packet = &self.replay[..self.replay_len];
+                self.carrier.start(client, SampleId::NONE, packet)
+            }
+            Kind::Spoofed => {
+                let transmit = NtpTimestamp::from_bits(u64::from(self.chance.bits()) << 32 | 1);
+                let len = self.write(&mut packet, kind, transmit);
+                self.carrier
+                    .start_spoofed(self.chance.bits(), &packet[..len])
+            }
+            _ => {
+                if kind == Kind::Interleaved {
+                    request.client = u32::try_from(self.reception.associations.turn()).unwrap_or(0);
+                }
+                self.sample(&mut request, now_ns);
+                let names = self.reception.ledger.enter(request, now_ns);
+                let len = self.write(&mut packet, kind, names.transmit);
+                if kind == Kind::Interleaved {
+                    let associations = &mut self.reception.associations;
+                    let origin = associations.origin(request.client as usize, names.number);
+                    packet[24..32].copy_from_slice(&origin.to_be_bytes());
+                    packet[32..40].copy_from_slice(&names.receive.to_be_bytes());
+                }
+                let clients = if kind.is_honest() {
+                    &mut self.honest
+                } else {
+                    &mut self.hostile
+                };
+                let client = client.unwrap_or_else(|| clients.next(&mut self.chance));
+                let has_left = self.carrier.start(client, request.sample, &packet[..len]);
+                if !has_left {
+                    self.reception.ledger.withdraw();
+                }
+                has_left
+            }
+        };
+        if has_left {
+            self.reception.sent(&request);
+        }
+        has_left
+    }
+
+    /// Has the kernel stamp this request's departure, if it is time for another.
+    fn sample(&mut self, request: &mut Request, now_ns: u64) {
+        if now_ns >= self.next_sample_ns
+            && request.measured
+            && request.kind.is_honest()
+            && self.carrier.stamps_departures()
+        {
+            self.next_sample_ns = now_ns + SAMPLE_EVERY_NS;
+            request.sample = self.reception.samples.enter();
         }
     }
 
@@ -214,15 +296,11 @@ impl<'a> Driver<'a> {
         kind: Kind,
         transmit: NtpTimestamp,
     ) -> usize {
-        if kind == Kind::Replay && self.replay_len > 0 {
-            *packet = self.replay;
-            return self.replay_len;
-        }
         packet[0] = self.plan.version << 3 | 3;
         packet[40..HEADER_LEN].copy_from_slice(&transmit.to_be_bytes());
         let signature = self.plan.signature.as_ref();
         match (kind, signature) {
-            (Kind::Signed | Kind::Replay | Kind::BadMac, Some(signature)) => {
+            (Kind::Signed | Kind::BadMac, Some(signature)) => {
                 let signed =
                     signature
                         .keys
@@ -243,100 +321,43 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn source(&mut self) -> LocalAddress {
-        let Some(source) = self.plan.sources.get(self.next_source) else {
-            return LocalAddress::Bound;
-        };
-        self.next_source = (self.next_source + 1) % self.plan.sources.len();
-        match source {
-            IpAddr::V4(address) => LocalAddress::V4(*address),
-            IpAddr::V6(address) => LocalAddress::V6(*address, 0),
-        }
-    }
-
-    /// Takes what waits at each port.
-    fn receive(&mut self) {
-        for port in 0..self.ports.len() {
-            let Ok(received @ 1..) = self.ports[port].receive(&mut self.burst) else {
-                continue;
-            };
+    /// Takes what came, a burst at most, so that what is due meanwhile does not wait for long.
+    fn receive(&mut self, now_ns: u64) {
+        let Self {
+            carrier, reception, ..
+        } = self;
+        let mut now = None;
+        carrier.receive(|arrival| {
             // The two clocks read together: a kernel stamp is the system clock's, the schedule is not.
-            let (real_ns, now_ns) = (unix_ns(clock::realtime()), clock::monotonic_ns());
-            for slot in 0..received {
-                let datagram = self.burst.datagram(slot);
-                if datagram.peer != self.plan.target.ip()
-                    || datagram.port != self.plan.target.port()
-                {
-                    self.figures.counts.stale += 1;
-                    continue;
-                }
-                let ReceiveStamp { software, .. } = datagram.stamp;
-                let arrived_ns = software.map_or(real_ns, unix_ns);
-                let age_ns = u64::try_from(real_ns - arrived_ns).unwrap_or(0);
-                self.settle(
-                    slot,
-                    datagram.len,
-                    now_ns.saturating_sub(age_ns),
-                    arrived_ns,
-                );
-            }
+            let now = *now.get_or_insert_with(|| Now {
+                unix_ns: unix_ns(clock::realtime()),
+                monotonic_ns: clock::monotonic_ns(),
+            });
+            reception.take(arrival, now);
+        });
+        if now_ns >= self.next_departures_ns {
+            self.next_departures_ns = now_ns + DEPARTURES_EVERY_NS;
+            carrier.take_departures(|sample, at| reception.departed(sample, at));
         }
-    }
-
-    /// Finds the request a reply is to, and counts what it is.
-    fn settle(&mut self, slot: usize, len: usize, arrived_monotonic_ns: u64, arrived_unix_ns: i64) {
-        let reply = self.burst.payload_mut(slot, len);
-        let counts = &mut self.figures.counts;
-        let Some(header) = HeaderView::at_front(reply) else {
-            counts.stale += 1;
-            return;
-        };
-        let request = match self.ledger.find(header.origin_timestamp()) {
-            Found::First(request) => request,
-            Found::Duplicate(request) => {
-                counts.duplicates += u64::from(request.measured);
-                return;
-            }
-            Found::Late(request) => {
-                counts.late += u64::from(request.measured);
-                return;
-            }
-            Found::Stale => {
-                counts.stale += 1;
-                return;
-            }
-        };
-        if !request.measured || !self.judge.count(reply, header, request.kind, counts) {
-            return;
-        }
-        let latency_ns = arrived_monotonic_ns.saturating_sub(request.intended_ns);
-        self.figures.latency.saturating_record(latency_ns);
-        let arrived = NtpTimestamp::from_unix(
-            arrived_unix_ns.div_euclid(NANOS_PER_S.cast_signed()),
-            u32::try_from(arrived_unix_ns.rem_euclid(NANOS_PER_S.cast_signed())).unwrap_or(0),
-        );
-        let transmit = header.transmit_timestamp();
-        self.figures
-            .transmit_error
-            .record((arrived - transmit).to_nanos());
-        self.figures
-            .residence
-            .record((transmit - header.receive_timestamp()).to_nanos());
     }
 }
 
-fn options(plan: &Plan) -> PortOptions {
-    let any = match plan.target {
-        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+/// Honest clients, and the addresses that hostile requests come from: the last eighth of all, so that what
+/// a server does to an address that misbehaves is done to these.
+fn clients(plan: &Plan, thread: usize) -> (Clients, Clients) {
+    let is_hostile = |kind: &Kind| !kind.is_honest() && plan.mix.has(*kind);
+    let hostile = if Kind::ALL.iter().any(is_hostile) {
+        plan.sources.len() / 8
+    } else {
+        0
     };
-    PortOptions {
-        address: SocketAddr::new(any, 0),
-        device: None,
-        dscp: 0,
-        shared: false,
-        buffer_bytes: BUFFER_BYTES,
-    }
+    let (honest, hostile) = plan.sources.split_at(plan.sources.len() - hostile);
+    // Threads begin at places far from one another.
+    let start = honest.len() * thread / plan.cpus.len().max(1);
+    (
+        Clients::new(honest, plan.order, start),
+        Clients::new(hostile, Order::Turns, thread),
+    )
 }
 
 /// As many requests as can be open at once, twice over, so that a late reply is still known.
@@ -355,12 +376,13 @@ fn ledger_capacity(plan: &Plan, rate: f64) -> usize {
     }
 }
 
-fn nanos(span: std::time::Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+/// Seconds that are measured, the last perhaps not whole; more than a day are told together.
+pub(super) fn seconds(plan: &Plan) -> usize {
+    const MOST: u64 = 86_400;
+    let whole = plan.duration.as_secs() + u64::from(plan.duration.subsec_nanos() > 0);
+    usize::try_from(whole.min(MOST)).unwrap_or(1)
 }
 
-fn unix_ns(at: crate::sys::Timespec) -> i64 {
-    at.secs
-        .saturating_mul(NANOS_PER_S.cast_signed())
-        .saturating_add(i64::from(at.nanos))
+fn nanos(span: std::time::Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -6,6 +6,8 @@ use super::mix::Kind;
 
 /// The longest time told apart, in nanoseconds: a minute.
 const LONGEST_NS: u64 = 60_000_000_000;
+/// A request that leaves so long after its moment, in nanoseconds, is on schedule.
+pub(super) const PUNCTUAL_NS: u64 = 50_000;
 /// Three digits: within a thousandth.
 const DIGITS: u8 = 3;
 
@@ -34,6 +36,8 @@ pub struct Counts {
     pub kiss_rate: u64,
     /// … is another kiss.
     pub kiss_other: u64,
+    /// Good replies in interleaved mode; counted in `good` too.
+    pub interleaved: u64,
     /// Replies to hostile requests.
     pub hostile_answered: u64,
 
@@ -47,6 +51,8 @@ pub struct Counts {
     pub not_sent: u64,
     /// Requests the kernel refused to send.
     pub send_errors: u64,
+    /// Datagrams dropped because the harness's own queues were full; a reply among them counts as lost.
+    pub own_drops: u64,
 }
 
 impl Counts {
@@ -63,12 +69,14 @@ impl Counts {
         self.unsynchronised += other.unsynchronised;
         self.kiss_rate += other.kiss_rate;
         self.kiss_other += other.kiss_other;
+        self.interleaved += other.interleaved;
         self.hostile_answered += other.hostile_answered;
         self.duplicates += other.duplicates;
         self.late += other.late;
         self.stale += other.stale;
         self.not_sent += other.not_sent;
         self.send_errors += other.send_errors;
+        self.own_drops += other.own_drops;
     }
 
     /// First replies that were not good.
@@ -80,7 +88,7 @@ impl Counts {
 /// A thread's figures. Made before it starts; recording allocates nothing.
 pub(super) struct Figures {
     pub(super) counts: Counts,
-    /// Sent and lost by kind.
+    /// Sent and answered by kind.
     pub(super) by_kind: [[u64; 2]; Kind::ALL.len()],
     /// From the intended moment to the reply's arrival.
     pub(super) latency: Histogram<u64>,
@@ -88,20 +96,76 @@ pub(super) struct Figures {
     pub(super) lateness: Histogram<u64>,
     /// From the server's transmit timestamp to the reply's arrival.
     pub(super) transmit_error: Signed,
+    /// The same of interleaved replies, whose transmit timestamp tells of the reply before.
+    pub(super) interleaved_error: Signed,
+    /// From the kernel's stamp of a request's departure to the server's receive timestamp.
+    pub(super) receive_error: Signed,
     /// From the server's receive to its transmit timestamp.
     pub(super) residence: Signed,
+    /// Second by second.
+    pub(super) series: Box<[Second]>,
+}
+
+/// One second of a step, by the intended moment of its requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Second {
+    /// Honest requests sent.
+    pub sent: u64,
+    /// Good replies to them.
+    pub good: u64,
+    /// Of them without a reply in time.
+    pub lost: u64,
+    /// Sum of the good replies' latencies, in nanoseconds.
+    pub latency_sum_ns: u64,
+    /// The longest of them.
+    pub latency_max_ns: u64,
+}
+
+impl Second {
+    const fn add(&mut self, other: &Self) {
+        self.sent += other.sent;
+        self.good += other.good;
+        self.lost += other.lost;
+        self.latency_sum_ns += other.latency_sum_ns;
+        if other.latency_max_ns > self.latency_max_ns {
+            self.latency_max_ns = other.latency_max_ns;
+        }
+    }
 }
 
 impl Figures {
-    pub(super) fn new() -> Self {
+    /// For a step of so many seconds, the last perhaps not whole.
+    pub(super) fn new(seconds: usize) -> Self {
         Self {
             counts: Counts::default(),
             by_kind: [[0; 2]; Kind::ALL.len()],
             latency: histogram(),
             lateness: histogram(),
             transmit_error: Signed::new(),
+            interleaved_error: Signed::new(),
+            receive_error: Signed::new(),
             residence: Signed::new(),
+            series: vec![Second::default(); seconds.max(1)].into(),
         }
+    }
+
+    /// The second of a moment of the step, in nanoseconds since the measuring began.
+    #[inline]
+    pub(super) fn second(&mut self, at_ns: u64) -> &mut Second {
+        let last = self.series.len() - 1;
+        let second = usize::try_from(at_ns / 1_000_000_000).unwrap_or(last);
+        &mut self.series[second.min(last)]
+    }
+
+    /// Share of the requests that left within [`PUNCTUAL_NS`] of their moment, of all that were due; one
+    /// where there is no schedule.
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+    pub(super) fn punctual(&self) -> f64 {
+        let due = self.lateness.len() + self.counts.not_sent;
+        if due == 0 {
+            return 1.0;
+        }
+        self.lateness.count_between(0, PUNCTUAL_NS) as f64 / due as f64
     }
 
     pub(super) fn add(&mut self, other: &Self) {
@@ -117,12 +181,18 @@ impl Figures {
         merge(&mut self.latency, &other.latency);
         merge(&mut self.lateness, &other.lateness);
         self.transmit_error.add(&other.transmit_error);
+        self.interleaved_error.add(&other.interleaved_error);
+        self.receive_error.add(&other.receive_error);
         self.residence.add(&other.residence);
+        for (sum, part) in self.series.iter_mut().zip(&other.series) {
+            sum.add(part);
+        }
     }
 
     /// Bytes on the heap of one thread's figures.
     pub(super) fn memory_bytes(&self) -> usize {
-        6 * self.latency.distinct_values() * size_of::<u64>()
+        // Two histograms, and two for each of the four errors and times that may be negative.
+        10 * self.latency.distinct_values() * size_of::<u64>() + size_of_val(&*self.series)
     }
 }
 

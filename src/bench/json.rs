@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::figures::{Counts, Deviations, Percentiles};
+use super::clients::Order;
+use super::figures::{Counts, Deviations, Percentiles, Second};
 use super::manifest::Manifest;
-use super::plan::{Load, Plan};
+use super::plan::{Carriage, Load, Plan};
 use super::step::Step;
 
 /// A step as one object. Times are nanoseconds, rates per second.
@@ -17,6 +18,11 @@ pub fn object(label: &str, manifest: &Manifest, plan: &Plan, step: &Step) -> Val
         "version": plan.version,
         "threads": plan.cpus.len(),
         "sources": plan.sources.len(),
+        "order": order(plan),
+        "carriage": match &plan.carriage {
+            Carriage::Udp => json!("udp"),
+            Carriage::Raw(raw) => json!({ "raw": raw.interface }),
+        },
         "warm_up_s": plan.warm_up.as_secs_f64(),
         "timeout_s": plan.patience.as_secs_f64(),
         "seconds": step.seconds,
@@ -25,18 +31,31 @@ pub fn object(label: &str, manifest: &Manifest, plan: &Plan, step: &Step) -> Val
         "loss": step.loss(),
         "unsent": step.unsent(),
         "counts": counts(&step.counts),
-        "by_kind": step.by_kind.iter().map(|(kind, sent, silent)| {
-            json!({ "kind": kind.name(), "sent": sent, "without_reply": silent })
+        "by_kind": step.by_kind.iter().map(|(kind, sent, answered)| {
+            json!({ "kind": kind.name(), "sent": sent, "answered": answered })
         }).collect::<Vec<_>>(),
         "latency_ns": percentiles(&step.latency),
         "lateness_ns": percentiles(&step.lateness),
         "transmit_error_ns": deviations(&step.transmit_error),
+        "interleaved_error_ns": deviations(&step.interleaved_error),
+        "receive_error_ns": deviations(&step.receive_error),
         "residence_ns": deviations(&step.residence),
+        "correction_ns": plan.correction_ns,
+        "punctual": step.punctual,
+        "series": step.series.iter().map(second).collect::<Vec<_>>(),
         "own_cpu_cores": { "user": step.cpu.0, "system": step.cpu.1 },
         "steal_s": step.steal_s,
         "memory_bytes": step.memory_bytes,
         "manifest": machine(manifest),
     })
+}
+
+fn order(plan: &Plan) -> Value {
+    match plan.order {
+        Order::Turns => json!("turns"),
+        Order::Zipf(exponent) => json!({ "zipf": exponent }),
+        Order::Storm => json!("storm"),
+    }
 }
 
 fn load(plan: &Plan) -> Value {
@@ -59,12 +78,28 @@ fn counts(counts: &Counts) -> Value {
         "unsynchronised": counts.unsynchronised,
         "kiss_rate": counts.kiss_rate,
         "kiss_other": counts.kiss_other,
+        "interleaved": counts.interleaved,
         "hostile_answered": counts.hostile_answered,
         "duplicates": counts.duplicates,
         "late": counts.late,
         "stale": counts.stale,
         "not_sent": counts.not_sent,
         "send_errors": counts.send_errors,
+        "own_drops": counts.own_drops,
+    })
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a mean of times far below 2^53 ns"
+)]
+fn second(second: &Second) -> Value {
+    json!({
+        "sent": second.sent,
+        "good": second.good,
+        "lost": second.lost,
+        "latency_mean_ns": second.latency_sum_ns as f64 / second.good.max(1) as f64,
+        "latency_max_ns": second.latency_max_ns,
     })
 }
 

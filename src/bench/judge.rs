@@ -15,11 +15,12 @@ pub(super) struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// Counts the first reply to a request of `kind`; whether it is a good one to an honest request.
+    /// Counts the first reply to a request of `kind`, of which `len` bytes came, not all of them perhaps
+    /// kept; whether it is a good one to an honest request.
     #[inline]
     pub(super) fn count(
         &self,
-        reply: &[u8],
+        (reply, len): (&[u8], usize),
         header: HeaderView<'_>,
         kind: Kind,
         counts: &mut Counts,
@@ -32,7 +33,7 @@ impl Judge<'_> {
             &mut counts.bad_mode
         } else if header.version() != self.version {
             &mut counts.bad_version
-        } else if reply.len() != self.length(kind) {
+        } else if len != self.length(kind) {
             &mut counts.bad_length
         } else if !self.is_authentic(reply, kind) {
             &mut counts.forged

@@ -1,6 +1,7 @@
 //! What has been sent and is not settled yet: a ring, found again by the number in the reply's origin.
 
 use super::mix::Kind;
+use super::samples::SampleId;
 use crate::wire::NtpTimestamp;
 
 /// What became of a request so far.
@@ -16,9 +17,23 @@ struct Entry {
     number: u64,
     intended_ns: u64,
     sent_ns: u64,
+    client: u32,
+    sample: SampleId,
     kind: Kind,
     measured: bool,
     state: State,
+}
+
+impl Entry {
+    const fn request(&self) -> Request {
+        Request {
+            intended_ns: self.intended_ns,
+            client: self.client,
+            sample: self.sample,
+            kind: self.kind,
+            measured: self.measured,
+        }
+    }
 }
 
 /// A request found again by its reply.
@@ -26,17 +41,32 @@ struct Entry {
 pub(super) struct Request {
     /// When it was meant to leave, in nanoseconds of the monotonic clock.
     pub(super) intended_ns: u64,
+    /// Which of the interleaved clients asked; nothing for other kinds.
+    pub(super) client: u32,
+    /// Whether and as what the kernel stamps its departure.
+    pub(super) sample: SampleId,
     /// What it was.
     pub(super) kind: Kind,
     /// Whether it was sent after the warm-up.
     pub(super) measured: bool,
 }
 
+/// A request's number, which names it in the timestamps of the packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Names {
+    /// The number.
+    pub(super) number: u64,
+    /// Its transmit timestamp, which a basic reply has as its origin.
+    pub(super) transmit: NtpTimestamp,
+    /// Its receive timestamp, if it is an interleaved one's, which an interleaved reply has as its origin.
+    pub(super) receive: NtpTimestamp,
+}
+
 /// Whose a reply is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// The first reply to this request.
-    First(Request),
+    /// The first reply to this request, and the request's number where it is an interleaved one.
+    First(Request, Option<u64>),
     /// One more.
     Duplicate(Request),
     /// To a request that was given up.
@@ -65,6 +95,8 @@ impl Ledger {
             number: u64::MAX,
             intended_ns: 0,
             sent_ns: 0,
+            client: 0,
+            sample: SampleId::NONE,
             kind: Kind::Basic,
             measured: false,
             state: State::GivenUp,
@@ -88,9 +120,9 @@ impl Ledger {
         self.open
     }
 
-    /// Enters a request; the answer is the transmit timestamp that names it.
+    /// Enters a request.
     #[inline]
-    pub(super) fn enter(&mut self, request: Request, sent_ns: u64) -> NtpTimestamp {
+    pub(super) fn enter(&mut self, request: Request, sent_ns: u64) -> Names {
         let number = self.next;
         self.next += 1;
         self.open += 1;
@@ -99,33 +131,47 @@ impl Ledger {
             number,
             intended_ns: request.intended_ns,
             sent_ns,
+            client: request.client,
+            sample: request.sample,
             kind: request.kind,
             measured: request.measured,
             state: State::Open,
         };
-        // Odd multipliers are bijections of 64 bits: no two numbers meet, and none is like the next.
-        NtpTimestamp::from_bits((number ^ self.mask).wrapping_mul(MULTIPLIER))
+        // Odd multipliers are bijections of 64 bits: no two names meet, and none is like the next.
+        let name = |name: u64| NtpTimestamp::from_bits((name ^ self.mask).wrapping_mul(MULTIPLIER));
+        Names {
+            number,
+            transmit: name(2 * number),
+            receive: name(2 * number + 1),
+        }
+    }
+
+    /// Takes back the request entered last: it could not leave.
+    pub(super) fn withdraw(&mut self) {
+        let place = self.place(self.next.wrapping_sub(1));
+        if self.ring[place].state == State::Open {
+            self.next -= 1;
+            self.open -= 1;
+            self.ring[place].number = u64::MAX;
+        }
     }
 
     /// Finds the request a reply is to.
     #[inline]
     pub(super) fn find(&mut self, origin: NtpTimestamp) -> Found {
-        let number = origin.to_bits().wrapping_mul(INVERSE) ^ self.mask;
+        let name = origin.to_bits().wrapping_mul(INVERSE) ^ self.mask;
+        let (number, is_interleaved) = (name / 2, name % 2 == 1);
         let place = self.place(number);
         let entry = &mut self.ring[place];
-        if entry.number != number {
+        if entry.number != number || (is_interleaved && entry.kind != Kind::Interleaved) {
             return Found::Stale;
         }
-        let request = Request {
-            intended_ns: entry.intended_ns,
-            kind: entry.kind,
-            measured: entry.measured,
-        };
+        let request = entry.request();
         match entry.state {
             State::Open => {
                 entry.state = State::Answered;
                 self.open -= 1;
-                Found::First(request)
+                Found::First(request, is_interleaved.then_some(number))
             }
             State::Answered => Found::Duplicate(request),
             State::GivenUp => Found::Late(request),
@@ -144,11 +190,7 @@ impl Ledger {
             if entry.state == State::Open {
                 entry.state = State::GivenUp;
                 self.open -= 1;
-                lost(Request {
-                    intended_ns: entry.intended_ns,
-                    kind: entry.kind,
-                    measured: entry.measured,
-                });
+                lost(entry.request());
             }
             self.oldest += 1;
         }
@@ -191,6 +233,8 @@ mod tests {
     fn request(intended_ns: u64) -> Request {
         Request {
             intended_ns,
+            client: 0,
+            sample: SampleId::NONE,
             kind: Kind::Signed,
             measured: true,
         }
@@ -199,29 +243,49 @@ mod tests {
     #[test]
     fn a_reply_is_first_then_duplicate() {
         let mut ledger = Ledger::new(4, 99);
-        let (one, two) = (ledger.enter(request(1), 1), ledger.enter(request(2), 2));
-        assert_eq!(ledger.find(two), Found::First(request(2)));
-        assert_eq!(ledger.find(one), Found::First(request(1)));
+        let (one, two) = (
+            ledger.enter(request(1), 1).transmit,
+            ledger.enter(request(2), 2).transmit,
+        );
+        assert_eq!(ledger.find(two), Found::First(request(2), None));
+        assert_eq!(ledger.find(one), Found::First(request(1), None));
         assert_eq!(ledger.find(two), Found::Duplicate(request(2)));
         assert_eq!(ledger.find(NtpTimestamp::from_bits(12_345)), Found::Stale);
     }
 
     #[test]
+    fn an_interleaved_reply_names_its_request_by_the_receive_timestamp() {
+        let mut ledger = Ledger::new(4, 99);
+        let plain = ledger.enter(request(1), 1);
+        let interleaved = Request {
+            kind: Kind::Interleaved,
+            ..request(2)
+        };
+        let names = ledger.enter(interleaved, 2);
+        assert_eq!(ledger.find(plain.receive), Found::Stale);
+        assert_eq!(
+            ledger.find(names.receive),
+            Found::First(interleaved, Some(names.number))
+        );
+        assert_eq!(ledger.find(names.transmit), Found::Duplicate(interleaved));
+    }
+
+    #[test]
     fn what_is_given_up_is_lost_once_and_then_late() {
         let mut ledger = Ledger::new(4, 5);
-        let stamps = [1, 2, 3].map(|at| ledger.enter(request(at), at * 100));
+        let stamps = [1, 2, 3].map(|at| ledger.enter(request(at), at * 100).transmit);
         ledger.find(stamps[1]);
         let mut lost = Vec::new();
         ledger.give_up(250, |request| lost.push(request.intended_ns));
         assert_eq!((lost.as_slice(), ledger.open()), (&[1][..], 1));
         assert_eq!(ledger.find(stamps[0]), Found::Late(request(1)));
-        assert_eq!(ledger.find(stamps[2]), Found::First(request(3)));
+        assert_eq!(ledger.find(stamps[2]), Found::First(request(3), None));
     }
 
     #[test]
     fn a_place_taken_by_another_makes_the_reply_stale() {
         let mut ledger = Ledger::new(2, 5);
-        let first = ledger.enter(request(1), 1);
+        let first = ledger.enter(request(1), 1).transmit;
         ledger.enter(request(2), 2);
         assert!(ledger.is_full());
         ledger.give_up(10, |_| {});
@@ -232,7 +296,7 @@ mod tests {
 
     #[test]
     fn another_run_is_another_ledger() {
-        let stamp = Ledger::new(8, 1).enter(request(1), 1);
+        let stamp = Ledger::new(8, 1).enter(request(1), 1).transmit;
         let mut other = Ledger::new(8, 2 << 32);
         other.enter(request(1), 1);
         assert_eq!(other.find(stamp), Found::Stale);

@@ -11,6 +11,8 @@ pub enum Kind {
     Basic,
     /// With the MAC of a key both sides have.
     Signed,
+    /// 48 bytes of a client in interleaved mode (RFC 9769).
+    Interleaved,
     /// Hostile: a length that no request has.
     Malformed,
     /// Hostile: a known key, and a MAC of chance.
@@ -19,17 +21,21 @@ pub enum Kind {
     UnknownKey,
     /// Hostile: the same signed request, again and again.
     Replay,
+    /// Hostile: from an address that is not the sender's.
+    Spoofed,
 }
 
 impl Kind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Basic,
         Self::Signed,
+        Self::Interleaved,
         Self::Malformed,
         Self::BadMac,
         Self::UnknownKey,
         Self::Replay,
+        Self::Spoofed,
     ];
 
     /// Its name in `--mix` and in reports.
@@ -37,16 +43,18 @@ impl Kind {
         match self {
             Self::Basic => "basic",
             Self::Signed => "signed",
+            Self::Interleaved => "interleaved",
             Self::Malformed => "malformed",
             Self::BadMac => "badmac",
             Self::UnknownKey => "unknownkey",
             Self::Replay => "replay",
+            Self::Spoofed => "spoofed",
         }
     }
 
     /// Whether a server owes it an answer, so that none is a loss.
     pub const fn is_honest(self) -> bool {
-        matches!(self, Self::Basic | Self::Signed)
+        matches!(self, Self::Basic | Self::Signed | Self::Interleaved)
     }
 
     /// Whether it takes a key to make one.

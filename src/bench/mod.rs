@@ -5,12 +5,17 @@
 //! that stalls cannot hide it, and neither can a harness that is late. What the harness did not send in
 //! time is told apart from what the server lost. *Closed loop*: a fixed number in flight, for the ceiling.
 //!
-//! Each thread (`driver.rs`) owns a socket, a ledger of what it has sent (`ledger.rs`) and its figures
-//! (`figures.rs`); nothing is shared while it runs, and nothing is allocated. `step.rs` runs the threads for
+//! Each thread (`driver.rs`) plays many clients (`clients.rs`), sends by sockets or as whole frames
+//! (`carrier.rs`, `raw.rs`), finds the request of each reply (`reception.rs`, `ledger.rs`) and keeps its own
+//! figures (`figures.rs`); nothing is shared while it runs, and nothing is allocated. `step.rs` runs the threads for
 //! one rate, `ladder.rs` chooses the rates, `report.rs` prints them.
 
+mod association;
+mod carrier;
+mod clients;
 mod driver;
 mod figures;
+mod frame;
 pub mod json;
 mod judge;
 mod ladder;
@@ -19,15 +24,19 @@ mod manifest;
 mod mix;
 mod null;
 mod plan;
+mod raw;
+mod reception;
 mod report;
+mod samples;
 mod schedule;
 mod step;
 
-pub use figures::{Counts, Deviations, Percentiles};
+pub use clients::Order;
+pub use figures::{Counts, Deviations, Percentiles, Second};
 pub use ladder::{Ended, run};
 pub use manifest::Manifest;
 pub use mix::{Kind, Mix};
 pub use null::NullServer;
-pub use plan::{Course, Ladder, Load, Plan, Signature};
+pub use plan::{Carriage, Course, Ladder, Load, Plan, Raw, Signature};
 pub use report::Report;
 pub use step::{Step, StepError};

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::clients::Order;
 use super::mix::Mix;
 use crate::auth::{KeyIndex, KeyStore};
 use crate::wire::KeyId;
@@ -37,6 +38,35 @@ pub struct Plan {
     pub ports: usize,
     /// Source addresses, shared by all threads; none: the kernel chooses.
     pub sources: Vec<IpAddr>,
+    /// In which order they ask.
+    pub order: Order,
+    /// How many interleaved clients each thread plays.
+    pub associations: usize,
+    /// How requests leave.
+    pub carriage: Carriage,
+    /// What the way from one clock to the other takes that is nobody's error, in nanoseconds; taken off
+    /// the errors of both timestamps.
+    pub correction_ns: i64,
+}
+
+/// How requests leave and replies come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Carriage {
+    /// By UDP sockets.
+    Udp,
+    /// As whole frames, past the kernel's network stack.
+    Raw(Raw),
+}
+
+/// Where whole frames go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Raw {
+    /// The interface they leave by.
+    pub interface: String,
+    /// The hardware address of the server or of the router before it.
+    pub destination: [u8; 6],
+    /// The addresses that spoofed requests claim to come from.
+    pub spoofed: Vec<IpAddr>,
 }
 
 /// Whether requests wait for replies.

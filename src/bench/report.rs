@@ -139,8 +139,8 @@ impl<'a> Report<'a> {
             let kinds: Vec<_> = step
                 .by_kind
                 .iter()
-                .map(|(kind, sent, lost)| {
-                    format!("{} {sent} sent, {lost} without a reply", kind.name())
+                .map(|(kind, sent, answered)| {
+                    format!("{} {sent} sent, {answered} answered", kind.name())
                 })
                 .collect();
             let _ = write!(

@@ -3,8 +3,8 @@
 use std::io;
 use std::thread;
 
-use super::driver::{Course, Driver};
-use super::figures::{Counts, Deviations, Figures, Percentiles};
+use super::driver::{Driver, Moments, seconds};
+use super::figures::{Counts, Deviations, Figures, Percentiles, Second};
 use super::manifest::steal_seconds;
 use super::mix::Kind;
 use super::plan::{Load, Plan};
@@ -22,7 +22,7 @@ pub struct Step {
     pub seconds: f64,
     /// How requests and replies ended.
     pub counts: Counts,
-    /// Kind, requests sent, requests without a reply; kinds that were sent.
+    /// Kind, requests sent, replies to them; kinds that were sent.
     pub by_kind: Vec<(Kind, u64, u64)>,
     /// From the intended moment to the reply's arrival.
     pub latency: Percentiles,
@@ -30,8 +30,17 @@ pub struct Step {
     pub lateness: Percentiles,
     /// From the server's transmit timestamp to the reply's arrival here: true where both have one clock.
     pub transmit_error: Deviations,
+    /// The same of interleaved replies, whose transmit timestamp is that of the reply before, as the server
+    /// learned it.
+    pub interleaved_error: Deviations,
+    /// From the departure of a request, as this kernel stamped it, to the server's receive timestamp.
+    pub receive_error: Deviations,
     /// From the server's receive to its transmit timestamp.
     pub residence: Deviations,
+    /// Second by second.
+    pub series: Vec<Second>,
+    /// Share of the requests that left within 50 us of their moment, of all that were due.
+    pub punctual: f64,
     /// The harness's own CPU time per measured second: user and system, of one core each.
     pub cpu: (f64, f64),
     /// Core seconds that the hypervisor took from this machine meanwhile.
@@ -60,7 +69,7 @@ impl Step {
         let start_ns = clock::monotonic_ns() + PREPARATION_NS;
         let measured_from_ns = start_ns + u64::try_from(plan.warm_up.as_nanos()).unwrap_or(0);
         let end_ns = measured_from_ns + u64::try_from(plan.duration.as_nanos()).unwrap_or(0);
-        let course = Course {
+        let moments = Moments {
             start_ns,
             measured_from_ns,
             end_ns,
@@ -71,12 +80,13 @@ impl Step {
             .collect::<io::Result<_>>()?;
         let (before, stolen_before) = (process::cpu_seconds()?, steal_seconds());
         let (figures, memory_bytes) = thread::scope(|scope| {
-            let run = |cpu: Option<usize>, seed| {
+            let run = |thread, cpu: Option<usize>, seed| {
                 move || -> io::Result<(Figures, usize)> {
                     if let Some(id) = cpu {
                         core_affinity::set_for_current(core_affinity::CoreId { id });
                     }
-                    let driver = Driver::new(plan, course, rate / threads_f64(threads), seed)?;
+                    let driver =
+                        Driver::new(plan, moments, thread, rate / threads_f64(threads), seed)?;
                     let memory_bytes = driver.memory_bytes();
                     Ok((driver.run(), memory_bytes))
                 }
@@ -85,9 +95,10 @@ impl Step {
                 .cpus
                 .iter()
                 .zip(seeds)
-                .map(|(cpu, seed)| scope.spawn(run(*cpu, seed)))
+                .enumerate()
+                .map(|(thread, (cpu, seed))| scope.spawn(run(thread, *cpu, seed)))
                 .collect();
-            let mut sum = Figures::new();
+            let mut sum = Figures::new(seconds(plan));
             let mut memory_bytes = 0;
             for thread in running {
                 let (figures, bytes) = thread.join().map_err(|_| StepError::Thread)??;
@@ -124,7 +135,11 @@ impl Step {
             latency: Percentiles::of(&figures.latency),
             lateness: Percentiles::of(&figures.lateness),
             transmit_error: figures.transmit_error.deviations(),
+            interleaved_error: figures.interleaved_error.deviations(),
+            receive_error: figures.receive_error.deviations(),
             residence: figures.residence.deviations(),
+            series: figures.series.to_vec(),
+            punctual: figures.punctual(),
             cpu: (0.0, 0.0),
             steal_s: 0.0,
             memory_bytes: 0,

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::{Exit, complain};
 use crate::bench::{
-    Course, Ended, Kind, Ladder, Load, Manifest, Mix, NullServer, Plan, Report, Signature, json,
-    run,
+    Carriage, Course, Ended, Kind, Ladder, Load, Manifest, Mix, NullServer, Order, Plan, Raw,
+    Report, Signature, json, run,
 };
 use crate::config::keyfile;
 use crate::server::Subnet;
@@ -65,10 +65,34 @@ pub(super) struct Bench {
     /// Source addresses: as many of --source-net.
     #[arg(long, value_name = "N", default_value_t = 256)]
     clients: u32,
-    /// Take source addresses out of this network, which must be this machine's (127.8.0.0/16).
+    /// Take source addresses out of this network, which must be this machine's (127.8.0.0/16), but for --raw.
     #[arg(long, value_name = "NETWORK")]
     source_net: Option<String>,
-    /// What is sent: basic, signed; malformed, badmac, unknownkey, replay.
+    /// The n-th client asks 1/n^S times as often as the first.
+    #[arg(long, value_name = "S")]
+    zipf: Option<f64>,
+    /// One-shot clients: all addresses of --source-net by turns, none twice before each has asked.
+    #[arg(long, requires = "source_net", conflicts_with_all = ["zipf", "clients"])]
+    storm: bool,
+    /// Send whole frames by this interface, past the network stack; from a --source-net that the server
+    /// reaches through it and that is not this machine's.
+    #[arg(long, value_name = "INTERFACE", requires_all = ["source_net", "dst_mac"])]
+    raw: Option<String>,
+    /// The hardware address of the server, or of the router before it.
+    #[arg(long, value_name = "MAC", requires = "raw")]
+    dst_mac: Option<Mac>,
+    /// The network that spoofed requests claim to come from. The server answers there: it must be yours.
+    #[arg(long, value_name = "NETWORK", requires = "raw")]
+    spoof_net: Option<String>,
+    /// Nanoseconds that the way from clock to clock takes, taken off the errors of the server's stamps.
+    #[arg(
+        long,
+        value_name = "NS",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
+    correction: i64,
+    /// What is sent: basic, signed, interleaved; malformed, badmac, unknownkey, replay, spoofed.
     #[arg(long, value_name = "KIND=SHARE,…")]
     mix: Option<Mix>,
     /// The key of signed requests.
@@ -106,6 +130,27 @@ impl FromStr for Rate {
             Ok(rate) if (1.0..=1e8).contains(&rate) => Ok(Self(rate)),
             _ => Err("expected requests a second, 1 to 100M, as 500, 10k or 1.5M".into()),
         }
+    }
+}
+
+/// Addresses of a storm, and those that spoofed requests claim: so many at most.
+const STORM_MAX: u32 = 1 << 20;
+const SPOOFED_MAX: u32 = 1 << 16;
+
+/// A hardware address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mac([u8; 6]);
+
+impl FromStr for Mac {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || "expected a hardware address, as 02:00:00:00:00:01".to_owned();
+        let octets: Result<Vec<u8>, _> = text
+            .split(':')
+            .map(|octet| u8::from_str_radix(octet, 16).map_err(|_| bad()))
+            .collect();
+        octets?.try_into().map(Self).map_err(|_| bad())
     }
 }
 
@@ -212,8 +257,15 @@ impl Bench {
         };
         let sources = match &self.source_net {
             None => Vec::new(),
-            Some(network) => sources(network, self.clients, target)?,
+            Some(network) if self.storm => sources("source-net", network, STORM_MAX, target)?,
+            Some(network) => sources("source-net", network, self.clients, target)?,
         };
+        if self
+            .zipf
+            .is_some_and(|exponent| !(0.0..=10.0).contains(&exponent))
+        {
+            return Err("--zipf: expected an exponent from 0 to 10".into());
+        }
         Ok(Plan {
             target,
             load: match self.in_flight {
@@ -225,7 +277,6 @@ impl Bench {
                 },
             },
             course,
-            mix,
             signature,
             version: self.version,
             duration: seconds("duration", self.duration)?,
@@ -237,7 +288,39 @@ impl Bench {
                 .collect(),
             ports: self.ports.max(1),
             sources,
+            order: match self.zipf {
+                _ if self.storm => Order::Storm,
+                Some(exponent) => Order::Zipf(exponent),
+                None => Order::Turns,
+            },
+            associations: self.clients as usize,
+            carriage: self.carriage(&mix, target)?,
+            correction_ns: self.correction,
+            mix,
         })
+    }
+
+    fn carriage(&self, mix: &Mix, target: SocketAddr) -> Result<Carriage, String> {
+        let (Some(interface), Some(Mac(destination))) = (&self.raw, self.dst_mac) else {
+            return match mix.has(Kind::Spoofed) {
+                true => Err(format!("--mix {mix}: spoofed takes --raw")),
+                false => Ok(Carriage::Udp),
+            };
+        };
+        let spoofed = match &self.spoof_net {
+            Some(network) => sources("spoof-net", network, SPOOFED_MAX, target)?,
+            None if mix.has(Kind::Spoofed) => {
+                return Err(format!(
+                    "--mix {mix}: spoofed takes a network: --spoof-net NETWORK"
+                ));
+            }
+            None => Vec::new(),
+        };
+        Ok(Carriage::Raw(Raw {
+            interface: interface.clone(),
+            destination,
+            spoofed,
+        }))
     }
 }
 
@@ -278,15 +361,20 @@ fn signature(text: &str) -> Result<Signature, String> {
 }
 
 /// The first addresses of a network that a host may have.
-fn sources(network: &str, clients: u32, target: SocketAddr) -> Result<Vec<IpAddr>, String> {
-    let bad = || format!("--source-net {network}: expected a network, as 127.8.0.0/16");
+fn sources(
+    option: &str,
+    network: &str,
+    most: u32,
+    target: SocketAddr,
+) -> Result<Vec<IpAddr>, String> {
+    let bad = || format!("--{option} {network}: expected a network, as 127.8.0.0/16");
     let (address, length) = network.split_once('/').ok_or_else(bad)?;
     let length = length.parse().map_err(|_| bad())?;
     let subnet = Subnet::new(address.parse().map_err(|_| bad())?, length).ok_or_else(bad)?;
     let addresses: Vec<IpAddr> = match subnet {
         Subnet::V4(first, length) => {
             let room = u32::try_from((1u64 << (32 - length)).saturating_sub(2)).unwrap_or(u32::MAX);
-            (1..=clients.min(room))
+            (1..=most.min(room))
                 .map(|host| IpAddr::V4((first.to_bits() + host).into()))
                 .collect()
         }
@@ -296,7 +384,7 @@ fn sources(network: &str, clients: u32, target: SocketAddr) -> Result<Vec<IpAddr
             } else {
                 u32::MAX
             };
-            (1..=clients.min(room))
+            (1..=most.min(room))
                 .map(|host| IpAddr::V6((first.to_bits() + u128::from(host)).into()))
                 .collect()
         }
@@ -307,7 +395,7 @@ fn sources(network: &str, clients: u32, target: SocketAddr) -> Result<Vec<IpAddr
         .is_none_or(|address| address.is_ipv4() != target.is_ipv4())
     {
         return Err(format!(
-            "--source-net {network}: not of the target's family, or empty"
+            "--{option} {network}: not of the target's family, or empty"
         ));
     }
     Ok(addresses)

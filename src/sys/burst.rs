@@ -213,9 +213,17 @@ impl Burst {
     }
 
     /// Keeps a datagram of our own in a slot: `payload`, as far as the slot has room, from `local` (which
-    /// a port bound to a wildcard may choose) to `peer`.
+    /// a port bound to a wildcard may choose) to `peer`. With `stamped`, the kernel will put a transmit
+    /// stamp into the socket's error queue.
     #[inline]
-    pub fn start(&mut self, slot: usize, peer: SocketAddr, local: LocalAddress, payload: &[u8]) {
+    pub fn start(
+        &mut self,
+        slot: usize,
+        peer: SocketAddr,
+        local: LocalAddress,
+        stamped: bool,
+        payload: &[u8],
+    ) {
         let to = Datagram {
             peer: peer.ip(),
             port: peer.port(),
@@ -224,7 +232,7 @@ impl Burst {
             stamp: ReceiveStamp::default(),
         };
         let name_len = write_name(&mut self.names[slot], peer);
-        let control_len = self.write_control(self.kept, &to, false);
+        let control_len = self.write_control(self.kept, &to, stamped);
         self.start_packed(slot, name_len, control_len, payload);
     }
 
@@ -353,9 +361,11 @@ impl Burst {
     ) -> R {
         let kept = mem::take(&mut self.kept);
         let control = &mut self.reply_controls[0].0;
-        let kind = (libc::SOL_UDP, libc::UDP_SEGMENT);
-        let control_len = cmsg::append(control, 0, kind, segment_len.to_ne_bytes());
         let header = &mut self.reply_headers[0].msg_hdr;
+        // Behind the address the first leaves from, which is that of all.
+        let at = header.msg_controllen;
+        let kind = (libc::SOL_UDP, libc::UDP_SEGMENT);
+        let control_len = cmsg::append(control, at, kind, segment_len.to_ne_bytes());
         header.msg_iovlen = kept as _;
         header.msg_controllen = control_len;
         let result = call(header);

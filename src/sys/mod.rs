@@ -16,7 +16,9 @@
 mod burst;
 pub mod clock;
 pub mod cmsg;
+mod filter;
 mod fixed;
+mod packet;
 pub mod process;
 pub mod random;
 pub mod steering;
@@ -24,9 +26,11 @@ mod udp;
 
 pub use burst::{Burst, Datagram, LocalAddress, ReceiveStamp, TransmitStamp};
 pub use clock::Timespec;
+pub use packet::{Frame, PACKET_LEN_MAX, PacketOptions, PacketPort};
 pub use udp::{PortOptions, Transmitted, UdpPort};
 
 use std::io;
+use std::os::fd::AsRawFd;
 
 /// The result of a call that answers -1 and sets `errno`.
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
@@ -49,4 +53,27 @@ fn named(call: &'static str) -> impl Fn(io::Error) -> io::Error {
 )]
 const fn socklen<T>() -> libc::socklen_t {
     size_of::<T>() as libc::socklen_t
+}
+
+fn set_option<T>(socket: &impl AsRawFd, (level, option): (i32, i32), value: &T) -> io::Result<()> {
+    let len = socklen::<T>();
+    let value = std::ptr::from_ref(value).cast();
+    // SAFETY: the kernel reads `len` bytes of a value that outlives the call; each caller passes the type
+    // that the option takes.
+    check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, value, len) })?;
+    Ok(())
+}
+
+/// Attaches a classic BPF program to a socket, or to the group it is in.
+fn attach_program(
+    socket: &impl AsRawFd,
+    level: (i32, i32),
+    instructions: &[libc::sock_filter],
+) -> io::Result<()> {
+    let program = libc::sock_fprog {
+        len: u16::try_from(instructions.len()).map_err(io::Error::other)?,
+        filter: instructions.as_ptr().cast_mut(),
+    };
+    // The kernel copies the program during the call and only reads it.
+    set_option(socket, level, &program)
 }

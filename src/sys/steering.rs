@@ -5,7 +5,7 @@
 //! `SKF_NET_OFF`.
 
 /// An instruction, as the kernel has it.
-type Instruction = libc::sock_filter;
+pub(super) type Instruction = libc::sock_filter;
 
 /// A program, ready to be attached.
 pub struct Program(Vec<Instruction>);
@@ -29,8 +29,8 @@ const MODULO: u16 = 0x94; // BPF_ALU | BPF_MOD | BPF_K
 const XOR: u16 = 0xa4; // BPF_ALU | BPF_XOR | BPF_K
 const XOR_X: u16 = 0xac; // BPF_ALU | BPF_XOR | BPF_X
 const COPY_TO_X: u16 = 0x07; // BPF_MISC | BPF_TAX
-const JUMP_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
-const RETURN_VALUE: u16 = 0x06; // BPF_RET | BPF_K
+pub(super) const JUMP_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+pub(super) const RETURN_VALUE: u16 = 0x06; // BPF_RET | BPF_K
 const RETURN: u16 = 0x16; // BPF_RET | BPF_A
 
 /// Where `SKF_AD_CPU` answers the number of the core that runs the program.
@@ -40,7 +40,7 @@ const RETURN: u16 = 0x16; // BPF_RET | BPF_A
 )]
 const CURRENT_CPU: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_CPU) as u32;
 #[expect(clippy::cast_sign_loss, reason = "as above")]
-const NETWORK_HEADER: u32 = libc::SKF_NET_OFF as u32;
+pub(super) const NETWORK_HEADER: u32 = libc::SKF_NET_OFF as u32;
 
 impl Program {
     /// A keyed hash of the source address: a client meets the same socket from every port.
@@ -107,7 +107,7 @@ impl Program {
     }
 }
 
-const fn step(code: u16, k: u32) -> Instruction {
+pub(super) const fn step(code: u16, k: u32) -> Instruction {
     Instruction {
         code,
         jt: 0,

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::burst::{Burst, TransmitStamp};
-use super::{check, named};
+use super::{attach_program, check, named, set_option};
 
 /// How a port is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -270,13 +270,8 @@ impl UdpPort {
     /// # Errors
     /// The system's reason.
     pub fn steer(&self, program: &super::steering::Program) -> io::Result<()> {
-        let instructions = program.instructions();
-        let fprog = libc::sock_fprog {
-            len: u16::try_from(instructions.len()).map_err(io::Error::other)?,
-            filter: instructions.as_ptr().cast_mut(),
-        };
-        // The kernel copies the program during the call and only reads it.
-        self.set_option((libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF), &fprog)
+        let level = (libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF);
+        attach_program(self, level, program.instructions())
             .map_err(named("SO_ATTACH_REUSEPORT_CBPF"))
     }
 
@@ -327,18 +322,12 @@ impl UdpPort {
     fn enlarge_buffers(&self, bytes: usize) -> io::Result<()> {
         let wanted = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
         // The forced form needs CAP_NET_ADMIN and goes beyond net.core.rmem_max; the plain one is capped.
-        if self
-            .set_option((libc::SOL_SOCKET, libc::SO_RCVBUFFORCE), &wanted)
-            .is_err()
-        {
-            self.set_option((libc::SOL_SOCKET, libc::SO_RCVBUF), &wanted)
+        if set_option(self, (libc::SOL_SOCKET, libc::SO_RCVBUFFORCE), &wanted).is_err() {
+            set_option(self, (libc::SOL_SOCKET, libc::SO_RCVBUF), &wanted)
                 .map_err(named("SO_RCVBUF"))?;
         }
-        if self
-            .set_option((libc::SOL_SOCKET, libc::SO_SNDBUFFORCE), &wanted)
-            .is_err()
-        {
-            self.set_option((libc::SOL_SOCKET, libc::SO_SNDBUF), &wanted)
+        if set_option(self, (libc::SOL_SOCKET, libc::SO_SNDBUFFORCE), &wanted).is_err() {
+            set_option(self, (libc::SOL_SOCKET, libc::SO_SNDBUF), &wanted)
                 .map_err(named("SO_SNDBUF"))?;
         }
         Ok(())
@@ -350,8 +339,7 @@ impl UdpPort {
         } else {
             (libc::IPPROTO_IP, libc::IP_PKTINFO)
         };
-        self.set_option(option, &(1 as libc::c_int))
-            .map_err(named("IP_PKTINFO"))
+        set_option(self, option, &(1 as libc::c_int)).map_err(named("IP_PKTINFO"))
     }
 
     /// Receive stamps on each datagram; transmit stamps only where one is asked for beside it. The
@@ -364,17 +352,8 @@ impl UdpPort {
             | libc::SOF_TIMESTAMPING_OPT_ID
             | libc::SOF_TIMESTAMPING_OPT_CMSG
             | libc::SOF_TIMESTAMPING_OPT_TSONLY;
-        self.set_option((libc::SOL_SOCKET, libc::SO_TIMESTAMPING), &flags)
+        set_option(self, (libc::SOL_SOCKET, libc::SO_TIMESTAMPING), &flags)
             .map_err(named("SO_TIMESTAMPING"))
-    }
-
-    fn set_option<T>(&self, (level, option): (i32, i32), value: &T) -> io::Result<()> {
-        let len = super::socklen::<T>();
-        let value = std::ptr::from_ref(value).cast();
-        // SAFETY: the kernel reads `len` bytes of a value that outlives the call; each caller passes the
-        // type that the option takes.
-        check(unsafe { libc::setsockopt(self.as_raw_fd(), level, option, value, len) })?;
-        Ok(())
     }
 }
 

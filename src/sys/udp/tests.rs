@@ -99,12 +99,14 @@ fn a_burst_of_our_own_finds_its_peers() {
                 0,
                 one.local_addr().unwrap(),
                 LocalAddress::Bound,
+                false,
                 &[round; 48],
             );
             burst.start(
                 1,
                 two.local_addr().unwrap(),
                 LocalAddress::Bound,
+                false,
                 &[round + 10; 500],
             );
             assert_eq!(port.transmit(&mut burst).sent, 2);
@@ -126,7 +128,7 @@ fn a_connected_port_talks_to_its_peer_only_and_gets_no_stamps() {
     let asker = UdpPort::open_plain(&options("127.0.0.1:0", false)).unwrap();
     asker.connect(server.address()).unwrap();
     let mut burst = Burst::new(SLOTS, 64);
-    burst.start(3, asker.address(), LocalAddress::Bound, &[9; 48]);
+    burst.start(3, asker.address(), LocalAddress::Bound, false, &[9; 48]);
     assert_eq!(stranger.transmit(&mut burst).sent, 1);
 
     burst.start_connected(5, &[7; 200]);
