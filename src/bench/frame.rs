@@ -151,6 +151,39 @@ pub(super) fn datagram(frame: &[u8]) -> Option<(SocketAddr, SocketAddr, &[u8])> 
     ))
 }
 
+/// Turns a UDP datagram back to its sender: addresses and ports swapped, the payload rewritten in place, the
+/// checksum kept right. `false`: it is no such datagram, and nothing was changed.
+pub(super) fn turn(frame: &mut [u8], rewrite: impl FnOnce(&mut [u8])) -> bool {
+    let Some((source, _, payload)) = datagram(frame) else {
+        return false;
+    };
+    let (ip_len, address_at, address_len) = match source {
+        SocketAddr::V4(_) => (V4_LEN, ETHERNET_LEN + 12, 4),
+        SocketAddr::V6(_) => (V6_LEN, ETHERNET_LEN + 8, 16),
+    };
+    let (udp, old_sum) = (ETHERNET_LEN + ip_len, sum(payload));
+    let payload = udp + UDP_LEN..udp + UDP_LEN + payload.len();
+    swap(frame, 0, 6);
+    swap(frame, address_at, address_len);
+    swap(frame, udp, 2);
+    rewrite(&mut frame[payload.clone()]);
+    let checksum = u16::from_be_bytes([frame[udp + 6], frame[udp + 7]]);
+    if checksum != 0 {
+        // RFC 1624: what the sum has gained is taken off the checksum. Swapping changes no sum.
+        let rest = !folded(old_sum);
+        let checksum = !folded(u64::from(!checksum) + u64::from(rest) + sum(&frame[payload]));
+        let checksum = if checksum == 0 { u16::MAX } else { checksum };
+        frame[udp + 6..udp + 8].copy_from_slice(&checksum.to_be_bytes());
+    }
+    true
+}
+
+/// Swaps two neighbouring fields of this length.
+fn swap(frame: &mut [u8], at: usize, len: usize) {
+    let (one, other) = frame[at..at + 2 * len].split_at_mut(len);
+    one.swap_with_slice(other);
+}
+
 /// Sum of 16-bit words in network order (RFC 1071); an odd last byte counts as the upper half of a word.
 #[inline]
 fn sum(bytes: &[u8]) -> u64 {
@@ -239,8 +272,25 @@ mod tests {
         }
 
         #[test]
+        fn what_is_turned_goes_back_and_sums_up(
+            (target, source) in addresses(),
+            new in prop::collection::vec(any::<u8>(), 48),
+        ) {
+            let framing = Framing::new([1; 6], [2; 6], target);
+            let mut frame = [0; 256];
+            let len = framing.write(&mut frame, (source, 77), &[5; 48]);
+            let turned = turn(&mut frame[..len], |payload| payload.copy_from_slice(&new));
+            prop_assert!(turned);
+            let read = datagram(&frame[..len]).expect("a datagram");
+            prop_assert_eq!(read, (target, SocketAddr::new(source, 77), &new[..]));
+            prop_assert_eq!((&frame[..6], &frame[6..12]), (&[1; 6][..], &[2; 6][..]));
+            prop_assert_eq!(udp_sum(&frame[..len]), 0xffff);
+        }
+
+        #[test]
         fn any_bytes_are_a_datagram_or_none(frame in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = datagram(&frame);
+            let mut turned = frame.clone();
+            prop_assert_eq!(turn(&mut turned, |_| ()), datagram(&frame).is_some());
         }
 
         #[test]

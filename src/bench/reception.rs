@@ -101,7 +101,7 @@ impl Reception<'_> {
                 return;
             }
             Found::Stale if origin == self.replayed => {
-                self.replay_answered();
+                self.replay_answered(now.monotonic_ns);
                 return;
             }
             Found::Stale => {
@@ -183,7 +183,11 @@ impl Reception<'_> {
         }
     }
 
-    fn replay_answered(&mut self) {
+    /// All replays have one name: whether this one was asked in the warm-up is told by when it came.
+    fn replay_answered(&mut self, now_ns: u64) {
+        if now_ns < self.moments.measured_from_ns {
+            return;
+        }
         self.figures.counts.hostile_answered += 1;
         self.figures.by_kind[Kind::Replay as usize][1] += 1;
     }

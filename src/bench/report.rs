@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::figures::Counts;
 use super::ladder::Ended;
+use super::mix::Kind;
 use super::plan::{Load, Plan};
 use super::step::Step;
 
@@ -80,9 +81,7 @@ impl<'a> Report<'a> {
             stale,
             ..
         } = step.counts;
-        let offered = step
-            .offered
-            .map_or_else(|| "-".into(), |rate| format!("{rate:.0}"));
+        let offered = offered(step);
         let latency = &step.latency;
         format!(
             "{offered:>9} {:>9.0} {:>8.3} {:>8.3} {:>7} {:>7} {:>8} | {:>7.1} {:>7.1} {:>7.1} {:>7.1} {:>8.1} | {:>7.2} {:>7.2} | {:>7.2} {:>9.1}\n",
@@ -119,44 +118,94 @@ impl<'a> Report<'a> {
             ("duplicates", counts.duplicates),
             ("late", counts.late),
             ("stale", counts.stale),
+            ("interleaved", counts.interleaved),
             ("replies to hostile requests", counts.hostile_answered),
             ("not sent in time", counts.not_sent),
             ("refused by the kernel", counts.send_errors),
+            ("dropped by the harness's own queues", counts.own_drops),
         ];
         let mut text = String::new();
         for (name, count) in named.into_iter().filter(|(_, count)| *count > 0) {
             let _ = write!(
                 text,
                 "{}{name} {count}",
-                if text.is_empty() {
-                    "            "
-                } else {
-                    ", "
-                }
+                if text.is_empty() { INDENT } else { ", " }
             );
         }
         if step.by_kind.len() > 1 {
-            let kinds: Vec<_> = step
-                .by_kind
-                .iter()
-                .map(|(kind, sent, answered)| {
-                    format!("{} {sent} sent, {answered} answered", kind.name())
-                })
-                .collect();
-            let _ = write!(
-                text,
-                "{}{}",
-                if text.is_empty() {
-                    "            "
-                } else {
-                    "\n            "
-                },
-                kinds.join("; ")
+            let told = |(kind, sent, answered): &(Kind, u64, u64)| {
+                format!("{} {sent} sent, {answered} answered", kind.name())
+            };
+            let kinds = |is_honest: bool| {
+                let kinds = step
+                    .by_kind
+                    .iter()
+                    .filter(|(kind, ..)| kind.is_honest() == is_honest);
+                kinds.map(told).collect::<Vec<_>>().join("; ")
+            };
+            add_line(&mut text, &kinds(true));
+            let hostile = kinds(false);
+            if !hostile.is_empty() {
+                add_line(
+                    &mut text,
+                    &format!("beside it, in no figure above: {hostile}"),
+                );
+            }
+        }
+        if step.punctual < PUNCTUAL_MIN {
+            let schedule = format!(
+                "the schedule was not held: {:.1} % of the requests left within 50 us of their moment",
+                step.punctual * 100.0
             );
+            add_line(&mut text, &schedule);
         }
         if !text.is_empty() {
             text.push('\n');
         }
+        text
+    }
+
+    /// What the server's timestamps are worth, and what the harness's tables took; nothing where no reply
+    /// was good.
+    pub fn stamps(&self, steps: &[Step]) -> String {
+        let mut text = String::new();
+        for step in steps {
+            let offered = offered(step);
+            for (name, of) in [
+                ("transmit", &step.transmit_error),
+                ("interleaved", &step.interleaved_error),
+                ("receive", &step.receive_error),
+                ("residence", &step.residence),
+            ] {
+                if of.count > 0 {
+                    let _ = writeln!(
+                        text,
+                        "{offered:>9} {name:<12} {:>9.2} {:>9.2} {:>9.2} {:>9.2} {:>9.2} {:>9.2} {:>10}",
+                        signed_micros(of.min),
+                        signed_micros(of.p50),
+                        signed_micros(of.p99),
+                        signed_micros(of.max),
+                        of.mean / 1e3,
+                        of.deviation / 1e3,
+                        of.count,
+                    );
+                }
+            }
+        }
+        if !text.is_empty() {
+            let head = format!(
+                "\nthe server's timestamps against this machine's kernel, us (true where both have one clock):\n\
+                 {:>9} {:<12} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>10}\n",
+                "offered", "", "min", "p50", "p99", "max", "mean", "deviation", "of",
+            );
+            text.insert_str(0, &head);
+        }
+        let bytes = steps
+            .iter()
+            .map(|step| step.memory_bytes)
+            .max()
+            .unwrap_or(0);
+        let _ = writeln!(text, "\nthe harness's tables: {:.1} MiB", mebibytes(bytes));
         text
     }
 
@@ -172,6 +221,29 @@ impl<'a> Report<'a> {
             Ended::Knee(rate) => format!("knee: {rate:.0} a second, confirmed\n"),
         }
     }
+}
+
+/// Where less than this share left in time, it is said.
+const PUNCTUAL_MIN: f64 = 0.99;
+/// Details stand under the table's figures.
+const INDENT: &str = "            ";
+
+fn add_line(text: &mut String, line: &str) {
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text.push_str(INDENT);
+    text.push_str(line);
+}
+
+fn offered(step: &Step) -> String {
+    step.offered
+        .map_or_else(|| "-".into(), |rate| format!("{rate:.0}"))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+const fn mebibytes(bytes: usize) -> f64 {
+    bytes as f64 / 1_048_576.0
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for people")]

@@ -107,9 +107,10 @@ pub(super) struct Bench {
     /// What this run is called there.
     #[arg(long, default_value = "")]
     label: String,
-    /// Drive a built-in responder that only swaps fields: the ceiling of harness and kernel.
-    #[arg(long)]
-    null: bool,
+    /// Drive a built-in responder that only swaps fields too, or it alone where no target is named: the
+    /// ceiling of harness and kernel. With --raw it stands on an interface: --null=INTERFACE.
+    #[arg(long, value_name = "INTERFACE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    null: Option<String>,
 }
 
 /// A number with k or M behind it.
@@ -175,65 +176,105 @@ impl FromStr for Rungs {
 
 impl Bench {
     pub(super) fn run(self) -> Exit {
-        let null = if self.null {
-            match NullServer::start(None) {
-                Ok(server) => Some(server),
-                Err(error) => {
-                    return complain(&format!("maser bench: --null: {error}"), Exit::Failure);
-                }
-            }
-        } else {
-            None
-        };
-        let plan = match self.plan(null.as_ref().map(NullServer::address)) {
-            Ok(plan) => plan,
-            Err(mistake) => return complain(&format!("maser bench: {mistake}"), Exit::Usage),
-        };
-        let server = if null.is_some() {
-            "null responder".into()
-        } else {
-            plan.target.to_string()
-        };
-        let report = Report::new(&plan);
-        say(&report.head(&server));
+        match self.runs() {
+            Ok(exit) => exit,
+            Err((text, exit)) => complain(&format!("maser bench: {text}"), exit),
+        }
+    }
+
+    /// The target's run, and that of the responder which does nothing.
+    fn runs(&self) -> Result<Exit, Mistake> {
         let mut json = match self.json.as_deref().map(File::create).transpose() {
             Ok(json) => json,
-            Err(error) => return complain(&format!("maser bench: --json: {error}"), Exit::Failure),
+            Err(error) => return Err((format!("--json: {error}"), Exit::Failure)),
         };
+        let mut exit = Exit::Success;
+        if let Some(target) = &self.target {
+            let plan = self.plan(address(target).map_err(usage)?).map_err(usage)?;
+            exit = self.course(&plan, &plan.target.to_string(), &self.label, &mut json)?;
+        }
+        if let Some(interface) = &self.null {
+            let (server, target) = self.null_server(interface)?;
+            let plan = self.plan(target).map_err(usage)?;
+            if self.target.is_some() {
+                say(
+                    "\nthe same against a responder that does nothing, the ceiling of harness and kernel:\n",
+                );
+            }
+            let of_null = self.course(&plan, "null responder", "null", &mut json)?;
+            drop(server);
+            if self.target.is_none() {
+                exit = of_null;
+            }
+        }
+        Ok(exit)
+    }
+
+    /// One run of the plan, told as it goes.
+    fn course(
+        &self,
+        plan: &Plan,
+        server: &str,
+        label: &str,
+        json: &mut Option<File>,
+    ) -> Result<Exit, Mistake> {
+        let report = Report::new(plan);
         let manifest = Manifest::read();
         let mut unwritten = None;
+        let mut steps = Vec::new();
+        say(&report.head(server));
         let loss_max = self.loss.map(|percent| percent / 100.0);
-        let ended = run(&plan, loss_max, &mut |step| {
+        let ended = run(plan, loss_max, &mut |step| {
             say(&report.line(step));
             say(&report.details(step));
-            if let Some(file) = &mut json {
-                let object = json::object(&self.label, &manifest, &plan, step);
+            steps.push(step.clone());
+            if let Some(file) = json {
+                let object = json::object(label, &manifest, plan, step);
                 unwritten = writeln!(file, "{object}").err().or(unwritten.take());
             }
         });
         if let Some(error) = unwritten {
-            return complain(&format!("maser bench: --json: {error}"), Exit::Failure);
+            return Err((format!("--json: {error}"), Exit::Failure));
         }
-        match ended {
-            Err(error) => complain(&format!("maser bench: {error}"), Exit::Failure),
-            Ok(ended) => {
-                say(&report.end(ended));
-                match ended {
-                    Ended::Held => Exit::Success,
-                    Ended::Broken => Exit::Failure,
-                    Ended::Knee(rate) if rate > 0.0 => Exit::Success,
-                    Ended::Knee(_) => Exit::Failure,
-                    Ended::NotDriven(_) => Exit::Usage,
-                }
-            }
-        }
+        let ended = ended.map_err(|error| (error.to_string(), Exit::Failure))?;
+        say(&report.stamps(&steps));
+        say(&report.end(ended));
+        Ok(match ended {
+            Ended::Held => Exit::Success,
+            Ended::Knee(rate) if rate > 0.0 => Exit::Success,
+            Ended::Broken | Ended::Knee(_) => Exit::Failure,
+            Ended::NotDriven(_) => Exit::Usage,
+        })
     }
 
-    fn plan(&self, null: Option<SocketAddr>) -> Result<Plan, String> {
-        let target = match null {
-            Some(address) => address,
-            None => address(self.target.as_deref().unwrap_or_default())?,
+    /// A responder on loopback, or on the far interface of whole frames, on a core the harness leaves free.
+    fn null_server(&self, interface: &str) -> Result<(NullServer, SocketAddr), Mistake> {
+        let cores = core_affinity::get_core_ids().unwrap_or_default();
+        let mut free = cores.into_iter().map(|core| core.id);
+        let cpu = free.find(|core| !self.cpus.is_empty() && !self.cpus.contains(core));
+        let server = match (&self.raw, interface) {
+            (None, "") => NullServer::start(cpu),
+            (None, _) => return Err(usage("--null=INTERFACE: it takes --raw".into())),
+            (Some(_), "") => {
+                return Err(usage(
+                    "--null: with --raw it takes an interface: --null=INTERFACE".into(),
+                ));
+            }
+            (Some(_), interface) => {
+                let address = match &self.target {
+                    Some(target) => address(target).map_err(usage)?,
+                    // Nobody's: of the network set aside for such tests (RFC 2544).
+                    None => SocketAddr::from(([198, 18, 0, 1], 123)),
+                };
+                NullServer::start_raw(interface, address, cpu)
+            }
         };
+        let server = server.map_err(|error| (format!("--null: {error}"), Exit::Failure))?;
+        let address = server.address();
+        Ok((server, address))
+    }
+
+    fn plan(&self, target: SocketAddr) -> Result<Plan, String> {
         let signature = self.key.as_deref().map(signature).transpose()?;
         let mix = match (&self.mix, &signature) {
             (Some(mix), _) => mix.clone(),
@@ -322,6 +363,13 @@ impl Bench {
             spoofed,
         }))
     }
+}
+
+/// What is wrong, and how the process ends.
+type Mistake = (String, Exit);
+
+const fn usage(text: String) -> Mistake {
+    (text, Exit::Usage)
 }
 
 /// Prints at once; who closes the pipe does not want the rest.

@@ -132,31 +132,34 @@ impl PacketPort {
     /// `false`: the kernel still has all frames of the ring, and nothing was written.
     #[inline]
     pub fn start(&mut self, write: impl FnOnce(&mut [u8; PACKET_LEN_MAX]) -> usize) -> bool {
-        let frame = self.sending.current();
-        if frame.status().load(Ordering::Acquire) != libc::TP_STATUS_AVAILABLE {
-            return false;
-        }
-        // SAFETY: the status says that the frame is ours, and `frame` borrows the ring exclusively.
-        let bytes = unsafe { &mut *frame.start.as_ptr().cast::<[u8; FRAME_LEN]>() };
-        let (header, bytes) = bytes.split_at_mut(SEND_AT);
-        let Some((vnet, packet)) = bytes.split_first_chunk_mut::<VNET_LEN>() else {
-            return false;
-        };
-        let Some(packet) = packet.first_chunk_mut() else {
-            return false;
-        };
-        let len = write(packet).min(PACKET_LEN_MAX);
-        *vnet = [0; VNET_LEN];
-        vnet[VNET_HEADER_LEN_AT..VNET_HEADER_LEN_AT + 2]
-            .copy_from_slice(&sixteen(len).to_ne_bytes());
-        let in_all = (u32::from(sixteen(len)) + u32::from(sixteen(VNET_LEN))).to_ne_bytes();
-        header[LENGTH_AT..LENGTH_AT + 4].copy_from_slice(&in_all);
-        frame
-            .status()
-            .store(libc::TP_STATUS_SEND_REQUEST, Ordering::Release);
-        self.sending.advance();
-        self.started += 1;
-        true
+        let has_started = self.sending.start(write);
+        self.started += usize::from(has_started);
+        has_started
+    }
+
+    /// Hands what came to `answer`, `most` frames at most, each with room for a frame to send; it answers
+    /// that one's length, or nothing. How many came.
+    #[inline]
+    pub fn answer(
+        &mut self,
+        most: usize,
+        mut answer: impl FnMut(&[u8], &mut [u8; PACKET_LEN_MAX]) -> Option<usize>,
+    ) -> usize {
+        let Self {
+            sending,
+            receiving,
+            started,
+            ..
+        } = self;
+        receiving.receive(most, |frame| {
+            let mut reply = [0; PACKET_LEN_MAX];
+            if let Some(len) = answer(frame.bytes, &mut reply) {
+                *started += usize::from(sending.start(|room| {
+                    room[..len].copy_from_slice(&reply[..len]);
+                    len
+                }));
+            }
+        })
     }
 
     /// Hands the frames written so far to the driver.
@@ -187,33 +190,8 @@ impl PacketPort {
 
     /// Hands what came to `take`, `most` frames at most; how many it were.
     #[inline]
-    pub fn receive(&mut self, most: usize, mut take: impl FnMut(Frame<'_>)) -> usize {
-        for taken in 0..most {
-            let frame = self.receiving.current();
-            if frame.status().load(Ordering::Acquire) & libc::TP_STATUS_USER == 0 {
-                return taken;
-            }
-            // SAFETY: the status says that the frame is ours, and `frame` borrows the ring exclusively.
-            let bytes = unsafe { &*frame.start.as_ptr().cast::<[u8; FRAME_LEN]>() };
-            let word = |at: usize| {
-                u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-            };
-            let start = usize::from(u16::from_ne_bytes([bytes[MAC_AT], bytes[MAC_AT + 1]]));
-            let end = start + word(CAPTURED_AT) as usize;
-            take(Frame {
-                bytes: bytes.get(start..end).unwrap_or_default(),
-                wire_len: word(LENGTH_AT) as usize,
-                stamp: Timespec {
-                    secs: i64::from(word(SECONDS_AT)),
-                    nanos: word(NANOS_AT),
-                },
-            });
-            frame
-                .status()
-                .store(libc::TP_STATUS_KERNEL, Ordering::Release);
-            self.receiving.advance();
-        }
-        most
+    pub fn receive(&mut self, most: usize, take: impl FnMut(Frame<'_>)) -> usize {
+        self.receiving.receive(most, take)
     }
 
     /// Frames dropped because the ring was full, since this was last asked.
@@ -314,6 +292,65 @@ impl Ring {
             frames,
             turn: 0,
         })
+    }
+
+    #[inline]
+    fn start(&mut self, write: impl FnOnce(&mut [u8; PACKET_LEN_MAX]) -> usize) -> bool {
+        let frame = self.current();
+        if frame.status().load(Ordering::Acquire) != libc::TP_STATUS_AVAILABLE {
+            return false;
+        }
+        // SAFETY: the status says that the frame is ours, and `frame` borrows the ring exclusively. The
+        // status word itself is not touched through these bytes.
+        let bytes = unsafe { &mut *frame.start.as_ptr().cast::<[u8; FRAME_LEN]>() };
+        let (header, bytes) = bytes.split_at_mut(SEND_AT);
+        let Some((vnet, packet)) = bytes.split_first_chunk_mut::<VNET_LEN>() else {
+            return false;
+        };
+        let Some(packet) = packet.first_chunk_mut() else {
+            return false;
+        };
+        let len = sixteen(write(packet).min(PACKET_LEN_MAX));
+        *vnet = [0; VNET_LEN];
+        vnet[VNET_HEADER_LEN_AT..VNET_HEADER_LEN_AT + 2].copy_from_slice(&len.to_ne_bytes());
+        let in_all = u32::from(len) + u32::from(sixteen(VNET_LEN));
+        header[LENGTH_AT..LENGTH_AT + 4].copy_from_slice(&in_all.to_ne_bytes());
+        frame
+            .status()
+            .store(libc::TP_STATUS_SEND_REQUEST, Ordering::Release);
+        self.advance();
+        true
+    }
+
+    #[inline]
+    fn receive(&mut self, most: usize, mut take: impl FnMut(Frame<'_>)) -> usize {
+        for taken in 0..most {
+            let frame = self.current();
+            if frame.status().load(Ordering::Acquire) & libc::TP_STATUS_USER == 0 {
+                return taken;
+            }
+            // SAFETY: the status says that the frame is ours, and `frame` borrows the ring exclusively. The
+            // kernel does not write to it before the status says that it is the kernel's again.
+            let bytes = unsafe { &*frame.start.as_ptr().cast::<[u8; FRAME_LEN]>() };
+            let word = |at: usize| {
+                u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+            };
+            let start = usize::from(u16::from_ne_bytes([bytes[MAC_AT], bytes[MAC_AT + 1]]));
+            let end = start + word(CAPTURED_AT) as usize;
+            take(Frame {
+                bytes: bytes.get(start..end).unwrap_or_default(),
+                wire_len: word(LENGTH_AT) as usize,
+                stamp: Timespec {
+                    secs: i64::from(word(SECONDS_AT)),
+                    nanos: word(NANOS_AT),
+                },
+            });
+            frame
+                .status()
+                .store(libc::TP_STATUS_KERNEL, Ordering::Release);
+            self.advance();
+        }
+        most
     }
 
     const fn len(&self) -> usize {

@@ -4,6 +4,7 @@
 //! with the same configuration: what both must do is thereby tried on both. chronyd runs with `-x`
 //! always, so it never touches the machine's clock.
 
+pub(crate) mod bench;
 pub(crate) mod client;
 pub(crate) mod keys;
 pub(crate) mod node;

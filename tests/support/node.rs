@@ -78,7 +78,11 @@ impl Node {
     /// Starts a server and waits until it answers. `None`: there is nothing to test, or it is
     /// skipped and has said why.
     pub(crate) fn with(directives: Directives<'_>) -> Option<Self> {
-        let server = Server::chosen();
+        Self::of(Server::chosen(), directives)
+    }
+
+    /// The same of this server, whichever was chosen.
+    pub(crate) fn of(server: Server, directives: Directives<'_>) -> Option<Self> {
         if server == Server::Chronyd && !directives.ours.is_empty() {
             return None; // Asked for by name: what chronyd has not is not missing.
         }
