@@ -31,6 +31,30 @@ fn split_holds_at_every_length() {
 }
 
 #[test]
+fn frame_holds_for_datagrams_cut_anywhere_and_changed_anywhere() {
+    // An Ethernet frame with an IPv4 header without options, UDP, 48 bytes; then the same in IPv6.
+    let mut v4 = vec![0; 90];
+    v4[12..15].copy_from_slice(&[0x08, 0x00, 0x45]);
+    v4[23] = 17;
+    v4[39] = 56;
+    let mut v6 = vec![0; 110];
+    v6[12..15].copy_from_slice(&[0x86, 0xdd, 0x60]);
+    v6[20] = 17;
+    v6[59] = 56;
+    for whole in [v4, v6] {
+        properties::frame(&whole);
+        for at in 0..whole.len() {
+            properties::frame(&whole[..at]);
+            for value in [0, 1, 0x45, 0xff] {
+                let mut changed = whole.clone();
+                changed[at] = value;
+                properties::frame(&changed);
+            }
+        }
+    }
+}
+
+#[test]
 fn tracking_holds_for_recorded_replies() {
     let recorded = include_bytes!("data/tracking/source_v6.bin");
     for at in 0..104 {

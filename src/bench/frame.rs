@@ -114,7 +114,7 @@ impl Framing {
 /// Source, destination and payload of a UDP datagram in an Ethernet frame, without options or fragments.
 /// The payload may be cut off by whoever captured it.
 #[inline]
-pub(super) fn datagram(frame: &[u8]) -> Option<(SocketAddr, SocketAddr, &[u8])> {
+pub fn datagram(frame: &[u8]) -> Option<(SocketAddr, SocketAddr, &[u8])> {
     let (ethernet, ip) = frame.split_first_chunk::<ETHERNET_LEN>()?;
     let (source, destination, udp) = match [ethernet[12], ethernet[13]] {
         ETHERTYPE_V4 => {
@@ -153,7 +153,7 @@ pub(super) fn datagram(frame: &[u8]) -> Option<(SocketAddr, SocketAddr, &[u8])> 
 
 /// Turns a UDP datagram back to its sender: addresses and ports swapped, the payload rewritten in place, the
 /// checksum kept right. `false`: it is no such datagram, and nothing was changed.
-pub(super) fn turn(frame: &mut [u8], rewrite: impl FnOnce(&mut [u8])) -> bool {
+pub fn turn(frame: &mut [u8], rewrite: impl FnOnce(&mut [u8])) -> bool {
     let Some((source, _, payload)) = datagram(frame) else {
         return false;
     };

@@ -15,7 +15,7 @@ mod carrier;
 mod clients;
 mod driver;
 mod figures;
-mod frame;
+pub mod frame;
 pub mod json;
 mod judge;
 mod ladder;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use maser::auth::{Key, KeyStore, KeyType, Verdict};
+use maser::bench::frame;
 use maser::config::{self, Origin, Outside, Place, keyfile};
 use maser::control::{REPLY_HEADER_LEN, TRACKING_REPLY_LEN, TrackingReport};
 use maser::server::{
@@ -54,6 +55,21 @@ pub(crate) fn split(bytes: &[u8]) {
     }
     assert_eq!(covered, split.authenticated_len);
     assert_eq!(walk.rest().len(), trailer);
+}
+
+/// A frame off the wire: it is a UDP datagram or none, and turned twice it is what it was.
+pub(crate) fn frame(bytes: &[u8]) {
+    let mut turned = bytes.to_vec();
+    let Some((source, target, payload)) = frame::datagram(bytes) else {
+        assert!(!frame::turn(&mut turned, |_| panic!("nothing to rewrite")));
+        assert_eq!(turned, bytes);
+        return;
+    };
+    assert_eq!(source.is_ipv4(), target.is_ipv4());
+    assert!(payload.len() <= bytes.len() - 42);
+    assert!(frame::turn(&mut turned, |_| ()));
+    let back = frame::datagram(&turned).expect("turned it is a datagram still");
+    assert_eq!(back, (target, source, payload));
 }
 
 /// A reply to `tracking`: it is read or refused, and what was read is written so that it reads the same.
