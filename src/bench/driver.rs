@@ -131,20 +131,27 @@ impl<'a> Driver<'a> {
     /// Runs until all is settled: everything sent, and answered or given up.
     pub(super) fn run(mut self) -> Figures {
         let patience_ns = nanos(self.plan.patience);
+        let (mut before_ns, mut was_idle) = (clock::monotonic_ns(), true);
         loop {
             let now_ns = clock::monotonic_ns();
             if now_ns < self.reception.moments.start_ns {
                 std::hint::spin_loop();
                 continue;
             }
-            let sending = self.has_more(now_ns);
-            if sending {
-                self.send(now_ns);
+            let Moments {
+                measured_from_ns,
+                end_ns,
+                ..
+            } = self.reception.moments;
+            if was_idle && before_ns >= measured_from_ns && now_ns <= end_ns {
+                self.reception.figures.idle_ns += now_ns - before_ns;
             }
-            self.receive(now_ns);
+            before_ns = now_ns;
+            let sending = self.has_more(now_ns);
+            let sent = if sending { self.send(now_ns) } else { 0 };
+            was_idle = self.receive(now_ns) + sent == 0;
             self.reception.give_up(now_ns.saturating_sub(patience_ns));
-            let ended = now_ns >= self.reception.moments.end_ns;
-            if !sending && ended && self.reception.ledger.open() == 0 {
+            if !sending && now_ns >= end_ns && self.reception.ledger.open() == 0 {
                 self.reception.figures.counts.own_drops = self.carrier.dropped();
                 return self.reception.figures;
             }
@@ -161,8 +168,8 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Sends what is due, a burst at most.
-    fn send(&mut self, now_ns: u64) {
+    /// Sends what is due, a burst at most; how much it was.
+    fn send(&mut self, now_ns: u64) -> usize {
         let lateness_max_ns = nanos(self.plan.lateness_max);
         // In a closed loop a burst is one client's: nothing hangs on who asks, and less work is ours.
         let client = match self.pace {
@@ -197,6 +204,7 @@ impl<'a> Driver<'a> {
         if started > 0 {
             self.reception.figures.counts.send_errors += self.carrier.flush() as u64;
         }
+        started
     }
 
     /// The moment of the next request, if it has come.
@@ -321,13 +329,14 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Takes what came, a burst at most, so that what is due meanwhile does not wait for long.
-    fn receive(&mut self, now_ns: u64) {
+    /// Takes what came, a burst at most, so that what is due meanwhile does not wait for long; how much it
+    /// was.
+    fn receive(&mut self, now_ns: u64) -> usize {
         let Self {
             carrier, reception, ..
         } = self;
         let mut now = None;
-        carrier.receive(|arrival| {
+        let received = carrier.receive(|arrival| {
             // The two clocks read together: a kernel stamp is the system clock's, the schedule is not.
             let now = *now.get_or_insert_with(|| Now {
                 unix_ns: unix_ns(clock::realtime()),
@@ -339,6 +348,7 @@ impl<'a> Driver<'a> {
             self.next_departures_ns = now_ns + DEPARTURES_EVERY_NS;
             carrier.take_departures(|sample, at| reception.departed(sample, at));
         }
+        received
     }
 }
 

@@ -102,6 +102,8 @@ pub(super) struct Figures {
     pub(super) receive_error: Signed,
     /// From the server's receive to its transmit timestamp.
     pub(super) residence: Signed,
+    /// Time in which a thread found nothing to send and nothing that had come, in nanoseconds.
+    pub(super) idle_ns: u64,
     /// Second by second.
     pub(super) series: Box<[Second]>,
 }
@@ -145,6 +147,7 @@ impl Figures {
             interleaved_error: Signed::new(),
             receive_error: Signed::new(),
             residence: Signed::new(),
+            idle_ns: 0,
             series: vec![Second::default(); seconds.max(1)].into(),
         }
     }
@@ -184,6 +187,7 @@ impl Figures {
         self.interleaved_error.add(&other.interleaved_error);
         self.receive_error.add(&other.receive_error);
         self.residence.add(&other.residence);
+        self.idle_ns += other.idle_ns;
         for (sum, part) in self.series.iter_mut().zip(&other.series) {
             sum.add(part);
         }

@@ -43,6 +43,7 @@ pub fn object(label: &str, manifest: &Manifest, plan: &Plan, step: &Step) -> Val
         "correction_ns": plan.correction_ns,
         "punctual": step.punctual,
         "series": step.series.iter().map(second).collect::<Vec<_>>(),
+        "busy": step.busy,
         "own_cpu_cores": { "user": step.cpu.0, "system": step.cpu.1 },
         "steal_s": step.steal_s,
         "memory_bytes": step.memory_bytes,

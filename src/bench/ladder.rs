@@ -167,6 +167,7 @@ mod tests {
                 residence: Deviations::default(),
                 series: Vec::new(),
                 punctual: 1.0,
+                busy: 0.0,
                 cpu: (0.0, 0.0),
                 steal_s: 0.0,
                 memory_bytes: 0,

@@ -30,8 +30,8 @@ impl<'a> Report<'a> {
         format!(
             "{server}: NTPv{}, {}, {load}; {} threads of {} ports; {} s a step after {} s of warm-up, which is in \
              no figure; a reply is lost after {} s\n\n\
-             {:>9} {:>9} {:>8} {:>8} {:>7} {:>7} {:>8} | {:>7} {:>7} {:>7} {:>7} {:>8} | {:>7} {:>7} | {:>7} {:>9}\n\
-             {:>9} {:>9} {:>8} {:>8} {:>7} {:>7} {:>8} | {:>39} {} | {:>15} | {:>7} {:>9}\n",
+             {:>9} {:>9} {:>8} {:>8} {:>7} {:>7} {:>8} | {:>7} {:>7} {:>7} {:>7} {:>8} | {:>7} {:>7} | {:>7} {:>6} {:>9}\n\
+             {:>9} {:>9} {:>8} {:>8} {:>7} {:>7} {:>8} | {:>39} {} | {:>15} | {:>7} {:>6} {:>9}\n",
             plan.version,
             plan.mix,
             plan.cpus.len(),
@@ -54,6 +54,7 @@ impl<'a> Report<'a> {
             "TX mean",
             "TX p99",
             "own cpu",
+            "busy",
             "late p99",
             "per s",
             "per s",
@@ -66,6 +67,7 @@ impl<'a> Report<'a> {
             "",
             "error, us",
             "cores",
+            "%",
             "us",
         )
     }
@@ -84,7 +86,7 @@ impl<'a> Report<'a> {
         let offered = offered(step);
         let latency = &step.latency;
         format!(
-            "{offered:>9} {:>9.0} {:>8.3} {:>8.3} {:>7} {:>7} {:>8} | {:>7.1} {:>7.1} {:>7.1} {:>7.1} {:>8.1} | {:>7.2} {:>7.2} | {:>7.2} {:>9.1}\n",
+            "{offered:>9} {:>9.0} {:>8.3} {:>8.3} {:>7} {:>7} {:>8} | {:>7.1} {:>7.1} {:>7.1} {:>7.1} {:>8.1} | {:>7.2} {:>7.2} | {:>7.2} {:>6.1} {:>9.1}\n",
             step.replies_per_s(),
             step.loss() * 100.0,
             step.unsent() * 100.0,
@@ -99,6 +101,7 @@ impl<'a> Report<'a> {
             step.transmit_error.mean / 1e3,
             signed_micros(step.transmit_error.p99),
             step.cpu.0 + step.cpu.1,
+            step.busy * 100.0,
             micros(step.lateness.p99),
         )
     }

@@ -41,6 +41,9 @@ pub struct Step {
     pub series: Vec<Second>,
     /// Share of the requests that left within 50 us of their moment, of all that were due.
     pub punctual: f64,
+    /// Share of the threads' time in which they had something to send or to take: near one, the harness is
+    /// at its limit. They never sleep, so their CPU time does not tell.
+    pub busy: f64,
     /// The harness's own CPU time per measured second: user and system, of one core each.
     pub cpu: (f64, f64),
     /// Core seconds that the hypervisor took from this machine meanwhile.
@@ -140,6 +143,7 @@ impl Step {
             residence: figures.residence.deviations(),
             series: figures.series.to_vec(),
             punctual: figures.punctual(),
+            busy: busy(plan, figures),
             cpu: (0.0, 0.0),
             steal_s: 0.0,
             memory_bytes: 0,
@@ -174,6 +178,12 @@ impl Step {
             unsent as f64 / due as f64
         }
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "times far below 2^53 ns")]
+fn busy(plan: &Plan, figures: &Figures) -> f64 {
+    let measured_ns = plan.duration.as_nanos() as f64 * plan.cpus.len() as f64;
+    (1.0 - figures.idle_ns as f64 / measured_ns).clamp(0.0, 1.0)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a handful of threads")]
