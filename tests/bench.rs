@@ -148,6 +148,7 @@ fn plan(target: SocketAddr, load: Load, rate: f64, seconds: f64) -> Plan {
         associations: 16,
         carriage: Carriage::Udp,
         correction_ns: 0,
+        server_pids: Vec::new(),
     }
 }
 

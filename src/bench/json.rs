@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::clients::Order;
 use super::figures::{Counts, Deviations, Percentiles, Second};
+use super::machine;
 use super::manifest::Manifest;
 use super::plan::{Carriage, Load, Plan};
 use super::step::Step;
@@ -47,7 +48,9 @@ pub fn object(label: &str, manifest: &Manifest, plan: &Plan, step: &Step) -> Val
         "own_cpu_cores": { "user": step.cpu.0, "system": step.cpu.1 },
         "steal_s": step.steal_s,
         "memory_bytes": step.memory_bytes,
-        "manifest": machine(manifest),
+        "machine": machine::object(&step.machine),
+        "remarks": machine::remarks(step),
+        "manifest": facts(manifest),
     })
 }
 
@@ -118,15 +121,25 @@ fn deviations(of: &Deviations) -> Value {
     })
 }
 
-fn machine(manifest: &Manifest) -> Value {
+fn facts(manifest: &Manifest) -> Value {
     let sysctls = manifest
         .sysctls
         .iter()
         .map(|(name, value)| ((*name).to_owned(), json!(value)));
+    let rps = manifest
+        .rps
+        .iter()
+        .map(|(queue, mask)| (queue.clone(), json!(mask)));
     json!({
         "processor": manifest.processor,
         "cores": manifest.cores,
         "kernel": manifest.kernel,
+        "hypervisor": manifest.hypervisor,
+        "governor": manifest.governor,
+        "clocksource": manifest.clocksource,
+        "load_average": manifest.load_average,
+        "interface": manifest.interface,
+        "rps_cpus": Value::Object(rps.collect()),
         "sysctls": Value::Object(sysctls.collect()),
         "command": manifest.command,
         "version": manifest.version,

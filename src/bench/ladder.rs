@@ -9,6 +9,8 @@ const UNSENT_MAX: f64 = 0.01;
 const ANSWERED_MIN: f64 = 0.5;
 /// The knee is found when the two rates around it are this close.
 const KNEE_WIDTH: f64 = 1.03;
+/// The bound on the knee's loss where none is given.
+pub(super) const LOSS_MAX: f64 = 0.001;
 /// How often the knee must be held before it counts.
 const CONFIRMATIONS: u32 = 3;
 
@@ -42,11 +44,11 @@ pub fn run(
     match plan.course {
         Course::One(rate) => Ok(judge(&step(rate)?, rate, loss_max)),
         Course::Ladder(ladder) => climb(ladder, loss_max, &mut step),
-        Course::Knee(ladder) => knee(ladder, loss_max.unwrap_or(0.001), &mut step),
+        Course::Knee(ladder) => knee(ladder, loss_max.unwrap_or(LOSS_MAX), &mut step),
     }
 }
 
-fn judge(step: &Step, rate: f64, loss_max: Option<f64>) -> Ended {
+pub(super) fn judge(step: &Step, rate: f64, loss_max: Option<f64>) -> Ended {
     if step.unsent() > UNSENT_MAX {
         Ended::NotDriven(rate)
     } else if loss_max.is_some_and(|most| step.loss() > most) {
@@ -127,7 +129,7 @@ fn knee(ladder: Ladder, loss_max: f64, step: Try<'_>) -> Result<Ended, StepError
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::figures::{Counts, Deviations, Percentiles};
+    use crate::bench::figures::Counts;
 
     const LADDER: Ladder = Ladder {
         from: 1_000.0,
@@ -159,18 +161,8 @@ mod tests {
                     ..Counts::default()
                 },
                 by_kind: vec![(crate::bench::Kind::Basic, sent, good)],
-                latency: Percentiles::default(),
-                lateness: Percentiles::default(),
-                transmit_error: Deviations::default(),
-                interleaved_error: Deviations::default(),
-                receive_error: Deviations::default(),
-                residence: Deviations::default(),
-                series: Vec::new(),
                 punctual: 1.0,
-                busy: 0.0,
-                cpu: (0.0, 0.0),
-                steal_s: 0.0,
-                memory_bytes: 0,
+                ..Step::default()
             })
         }
     }

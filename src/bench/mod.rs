@@ -8,7 +8,8 @@
 //! Each thread (`driver.rs`) plays many clients (`clients.rs`), sends by sockets or as whole frames
 //! (`carrier.rs`, `raw.rs`), finds the request of each reply (`reception.rs`, `ledger.rs`) and keeps its own
 //! figures (`figures.rs`); nothing is shared while it runs, and nothing is allocated. `step.rs` runs the threads for
-//! one rate, `ladder.rs` chooses the rates, `report.rs` prints them.
+//! one rate and `machine/` reads what the machine did meanwhile, `ladder.rs` chooses the rates, `report.rs`
+//! prints them.
 
 mod association;
 mod carrier;
@@ -20,8 +21,10 @@ pub mod json;
 mod judge;
 mod ladder;
 mod ledger;
+pub mod machine;
 mod manifest;
 mod mix;
+mod noise;
 mod null;
 mod plan;
 mod raw;
@@ -34,8 +37,10 @@ mod step;
 pub use clients::Order;
 pub use figures::{Counts, Deviations, Percentiles, Second};
 pub use ladder::{Ended, run};
+pub use machine::Machine;
 pub use manifest::Manifest;
 pub use mix::{Kind, Mix};
+pub use noise::Noise;
 pub use null::NullServer;
 pub use plan::{Carriage, Course, Ladder, Load, Plan, Raw, Signature};
 pub use report::Report;

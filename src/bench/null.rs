@@ -11,6 +11,9 @@ use crate::sys::steering::Family;
 use crate::sys::{Burst, PacketOptions, PacketPort, PortOptions, UdpPort, clock};
 use crate::wire::{HeaderMut, HeaderView, LeapIndicator, Mode, NtpTimestamp};
 
+/// By which its CPU time is told apart from the harness's.
+pub(super) const THREAD_NAME: &str = "maser-null";
+
 /// Runs until it is dropped.
 pub struct NullServer {
     address: SocketAddr,
@@ -69,7 +72,7 @@ impl NullServer {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = thread::Builder::new()
-            .name("maser-null".into())
+            .name(THREAD_NAME.into())
             .spawn(move || {
                 if let Some(id) = cpu {
                     core_affinity::set_for_current(core_affinity::CoreId { id });

@@ -47,6 +47,9 @@ pub struct Plan {
     /// What the way from one clock to the other takes that is nobody's error, in nanoseconds; taken off
     /// the errors of both timestamps.
     pub correction_ns: i64,
+    /// Processes of the server, whose CPU time and drops are told; none: whoever has the target's socket on
+    /// this machine.
+    pub server_pids: Vec<u32>,
 }
 
 /// How requests leave and replies come.

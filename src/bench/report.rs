@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::figures::Counts;
 use super::ladder::Ended;
+use super::machine;
 use super::mix::Kind;
 use super::plan::{Load, Plan};
 use super::step::Step;
@@ -106,7 +107,7 @@ impl<'a> Report<'a> {
         )
     }
 
-    /// Counters of a step that are not zero, by name; nothing where all is well.
+    /// Counters of a step that are not zero, by name; what the machine did meanwhile, and what follows from it.
     pub fn details(&self, step: &Step) -> String {
         let counts = &step.counts;
         let named = [
@@ -161,6 +162,11 @@ impl<'a> Report<'a> {
                 step.punctual * 100.0
             );
             add_line(&mut text, &schedule);
+        }
+        for line in [machine::line(step)].iter().chain(&machine::remarks(step)) {
+            if !line.is_empty() {
+                add_line(&mut text, line);
+            }
         }
         if !text.is_empty() {
             text.push('\n');

@@ -1,20 +1,23 @@
 //! One rate for one while: the threads, and what they found in sum.
 
 use std::io;
-use std::thread;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, ScopedJoinHandle};
+use std::time::Duration;
 
 use super::driver::{Driver, Moments, seconds};
 use super::figures::{Counts, Deviations, Figures, Percentiles, Second};
-use super::manifest::steal_seconds;
+use super::machine::{self, Machine, Watch};
 use super::mix::Kind;
 use super::plan::{Load, Plan};
-use crate::sys::{clock, process, random};
+use crate::sys::{clock, random};
 
 /// Time for threads to open their ports before the first request is due, in nanoseconds.
 const PREPARATION_NS: u64 = 50_000_000;
 
 /// What a step came to.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Step {
     /// Requests a second that were to be sent; `None` in a closed loop.
     pub offered: Option<f64>,
@@ -44,10 +47,12 @@ pub struct Step {
     /// Share of the threads' time in which they had something to send or to take: near one, the harness is
     /// at its limit. They never sleep, so their CPU time does not tell.
     pub busy: f64,
-    /// The harness's own CPU time per measured second: user and system, of one core each.
+    /// The harness's own CPU time per second: user and system, of one core each; without the null responder's.
     pub cpu: (f64, f64),
     /// Core seconds that the hypervisor took from this machine meanwhile.
     pub steal_s: f64,
+    /// What server, harness and machine did meanwhile.
+    pub machine: Machine,
     /// Bytes of the harness's tables.
     pub memory_bytes: usize,
 }
@@ -69,6 +74,7 @@ impl Step {
     /// # Errors
     /// A thread cannot start.
     pub fn run(plan: &Plan, rate: f64) -> Result<Self, StepError> {
+        let watch = Watch::new(Path::new("/proc"), plan.target, &plan.server_pids);
         let start_ns = clock::monotonic_ns() + PREPARATION_NS;
         let measured_from_ns = start_ns + u64::try_from(plan.warm_up.as_nanos()).unwrap_or(0);
         let end_ns = measured_from_ns + u64::try_from(plan.duration.as_nanos()).unwrap_or(0);
@@ -77,44 +83,11 @@ impl Step {
             measured_from_ns,
             end_ns,
         };
-        let threads = plan.cpus.len().max(1);
-        let seeds: Vec<u64> = (0..threads)
-            .map(|_| random::array().map(u64::from_ne_bytes))
-            .collect::<io::Result<_>>()?;
-        let (before, stolen_before) = (process::cpu_seconds()?, steal_seconds());
-        let (figures, memory_bytes) = thread::scope(|scope| {
-            let run = |thread, cpu: Option<usize>, seed| {
-                move || -> io::Result<(Figures, usize)> {
-                    if let Some(id) = cpu {
-                        core_affinity::set_for_current(core_affinity::CoreId { id });
-                    }
-                    let driver =
-                        Driver::new(plan, moments, thread, rate / threads_f64(threads), seed)?;
-                    let memory_bytes = driver.memory_bytes();
-                    Ok((driver.run(), memory_bytes))
-                }
-            };
-            let running: Vec<_> = plan
-                .cpus
-                .iter()
-                .zip(seeds)
-                .enumerate()
-                .map(|(thread, (cpu, seed))| scope.spawn(run(thread, *cpu, seed)))
-                .collect();
-            let mut sum = Figures::new(seconds(plan));
-            let mut memory_bytes = 0;
-            for thread in running {
-                let (figures, bytes) = thread.join().map_err(|_| StepError::Thread)??;
-                sum.add(&figures);
-                memory_bytes += bytes;
-            }
-            Ok::<_, StepError>((sum, memory_bytes))
-        })?;
-        let after = process::cpu_seconds()?;
-        let wall = plan.warm_up.as_secs_f64() + plan.duration.as_secs_f64();
+        let (figures, memory_bytes, machine) = drive(plan, rate, moments, &watch)?;
         Ok(Self {
-            cpu: ((after.0 - before.0) / wall, (after.1 - before.1) / wall),
-            steal_s: steal_seconds() - stolen_before,
+            cpu: machine.harness_cores(),
+            steal_s: machine.steal_s(),
+            machine,
             memory_bytes,
             ..Self::of(plan, rate, &figures)
         })
@@ -144,9 +117,7 @@ impl Step {
             series: figures.series.to_vec(),
             punctual: figures.punctual(),
             busy: busy(plan, figures),
-            cpu: (0.0, 0.0),
-            steal_s: 0.0,
-            memory_bytes: 0,
+            ..Self::default()
         }
     }
 
@@ -184,6 +155,67 @@ impl Step {
 fn busy(plan: &Plan, figures: &Figures) -> f64 {
     let measured_ns = plan.duration.as_nanos() as f64 * plan.cpus.len() as f64;
     (1.0 - figures.idle_ns as f64 / measured_ns).clamp(0.0, 1.0)
+}
+
+/// Runs the threads, and reads what the machine does meanwhile: figures, bytes of tables, the machine.
+fn drive(
+    plan: &Plan,
+    rate: f64,
+    moments: Moments,
+    watch: &Watch,
+) -> Result<(Figures, usize, Machine), StepError> {
+    let threads = plan.cpus.len().max(1);
+    let seeds: Vec<u64> = (0..threads)
+        .map(|_| random::array().map(u64::from_ne_bytes))
+        .collect::<io::Result<_>>()?;
+    // A thread that is done waits for this, so that its CPU time can still be read.
+    let reading = Mutex::new(());
+    let hold = || reading.lock().unwrap_or_else(PoisonError::into_inner);
+    thread::scope(|scope| {
+        let run = |thread, cpu: Option<usize>, seed| {
+            move || -> io::Result<(Figures, usize)> {
+                if let Some(id) = cpu {
+                    core_affinity::set_for_current(core_affinity::CoreId { id });
+                }
+                let rate = rate / threads_f64(threads);
+                let driver = Driver::new(plan, moments, thread, rate, seed)?;
+                let memory_bytes = driver.memory_bytes();
+                let figures = driver.run();
+                drop(hold());
+                Ok((figures, memory_bytes))
+            }
+        };
+        let unread = hold();
+        let mut running = Vec::new();
+        for (number, (cpu, seed)) in plan.cpus.iter().zip(seeds).enumerate() {
+            let name = format!("{}-{number}", machine::THREAD_NAME);
+            let thread = thread::Builder::new().name(name);
+            running.push(thread.spawn_scoped(scope, run(number, *cpu, seed))?);
+        }
+        sleep_until(moments.measured_from_ns - machine::LEAD_NS);
+        let drops = watch.drops();
+        let before = watch.read(clock::monotonic_ns());
+        // A thread that cannot start ends at once, and the step with it.
+        if !running.iter().any(ScopedJoinHandle::is_finished) {
+            sleep_until(moments.end_ns);
+        }
+        let after = watch.read(clock::monotonic_ns());
+        drop(unread);
+        let mut sum = Figures::new(seconds(plan));
+        let mut memory_bytes = 0;
+        for thread in running {
+            let (figures, bytes) = thread.join().map_err(|_| StepError::Thread)??;
+            sum.add(&figures);
+            memory_bytes += bytes;
+        }
+        let drops = watch.drops_since(&drops);
+        Ok((sum, memory_bytes, watch.between(&before, &after, drops)))
+    })
+}
+
+fn sleep_until(due_ns: u64) {
+    let rest_ns = due_ns.saturating_sub(clock::monotonic_ns());
+    thread::sleep(Duration::from_nanos(rest_ns));
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a handful of threads")]

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::{Exit, complain};
 use crate::bench::{
-    Carriage, Course, Ended, Kind, Ladder, Load, Manifest, Mix, NullServer, Order, Plan, Raw,
-    Report, Signature, json, run,
+    Carriage, Course, Ended, Kind, Ladder, Load, Manifest, Mix, Noise, NullServer, Order, Plan,
+    Raw, Report, Signature, json, run,
 };
 use crate::config::keyfile;
 use crate::server::Subnet;
@@ -107,6 +107,10 @@ pub(super) struct Bench {
     /// What this run is called there.
     #[arg(long, default_value = "")]
     label: String,
+    /// The server's processes, whose CPU time and drops are told; by default whoever has the target's socket
+    /// on this machine.
+    #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = process)]
+    server_pid: Vec<u32>,
     /// Drive a built-in responder that only swaps fields too, or it alone where no target is named: the
     /// ceiling of harness and kernel. With --raw it stands on an interface: --null=INTERFACE.
     #[arg(long, value_name = "INTERFACE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
@@ -195,7 +199,8 @@ impl Bench {
         }
         if let Some(interface) = &self.null {
             let (server, target) = self.null_server(interface)?;
-            let plan = self.plan(target).map_err(usage)?;
+            let mut plan = self.plan(target).map_err(usage)?;
+            plan.server_pids = vec![std::process::id()];
             if self.target.is_some() {
                 say(
                     "\nthe same against a responder that does nothing, the ceiling of harness and kernel:\n",
@@ -219,12 +224,14 @@ impl Bench {
         json: &mut Option<File>,
     ) -> Result<Exit, Mistake> {
         let report = Report::new(plan);
-        let manifest = Manifest::read();
+        let manifest = Manifest::read(plan.target);
         let mut unwritten = None;
         let mut steps = Vec::new();
         say(&report.head(server));
         let loss_max = self.loss.map(|percent| percent / 100.0);
+        let mut noise = Noise::new(loss_max);
         let ended = run(plan, loss_max, &mut |step| {
+            noise.add(step);
             say(&report.line(step));
             say(&report.details(step));
             steps.push(step.clone());
@@ -239,6 +246,9 @@ impl Bench {
         let ended = ended.map_err(|error| (error.to_string(), Exit::Failure))?;
         say(&report.stamps(&steps));
         say(&report.end(ended));
+        if matches!(plan.course, Course::Knee(_)) {
+            say(&noise.verdict());
+        }
         Ok(match ended {
             Ended::Held => Exit::Success,
             Ended::Knee(rate) if rate > 0.0 => Exit::Success,
@@ -337,6 +347,7 @@ impl Bench {
             associations: self.clients as usize,
             carriage: self.carriage(&mix, target)?,
             correction_ns: self.correction,
+            server_pids: self.server_pid.clone(),
             mix,
         })
     }
@@ -389,6 +400,16 @@ fn address(target: &str) -> Result<SocketAddr, String> {
     };
     let found = found.map_err(|error| format!("{target}: {error}"))?.next();
     found.ok_or_else(|| format!("{target}: no address"))
+}
+
+/// A process that is there now.
+fn process(text: &str) -> Result<u32, String> {
+    let pid: u32 = text.parse().map_err(|_| "expected a process's number")?;
+    let folder = Path::new("/proc").join(pid.to_string());
+    folder
+        .is_dir()
+        .then_some(pid)
+        .ok_or_else(|| "there is no such process".into())
 }
 
 fn signature(text: &str) -> Result<Signature, String> {
