@@ -36,8 +36,8 @@ impl Noise {
         if machine.others_share() > OTHERS_MAX {
             let cores = machine.others_cores();
             if cores > self.others.1 {
-                let most = machine.others.most.as_ref();
-                (self.others.1, self.others.2) = (cores, most.map(|(name, _)| name.clone()));
+                (self.others.1, self.others.2) =
+                    (cores, machine.others.mostly().map(str::to_owned));
             }
             self.others.0 += 1;
         }

@@ -132,8 +132,17 @@ impl Process {
 pub struct Others {
     /// In seconds.
     pub seconds: f64,
-    /// The one that took most, by name, and its seconds; where one could be seen to take any.
+    /// The program that was seen to take most, all processes of its name together, and its seconds.
     pub most: Option<(String, f64)>,
+}
+
+impl Others {
+    /// The program that took at least half of it.
+    pub fn mostly(&self) -> Option<&str> {
+        let most = self.most.as_ref();
+        most.filter(|(_, seconds)| 2.0 * seconds >= self.seconds)
+            .map(|(name, _)| name.as_str())
+    }
 }
 
 /// CPU seconds of each process so far, by number, with its name. Threads of the kernel are left out: what
@@ -410,8 +419,10 @@ mod tests {
         let found = others(&after, &before, &cores, 2.9);
         assert_eq!(found.most, Some(("cc".to_owned(), 0.75)));
         assert!((found.seconds - 0.75).abs() < 1e-9, "{found:?}");
+        assert_eq!(found.mostly(), Some("cc"));
         let found = others(&after, &before, &cores, 1.0);
         assert!((found.seconds - 2.0).abs() < 1e-9, "{found:?}");
+        assert_eq!(found.mostly(), None);
         assert_eq!(
             others(&after, &after, &[], 0.0),
             Others {

@@ -47,7 +47,6 @@ pub(in crate::bench) fn remarks(step: &Step) -> Vec<String> {
         ));
     }
     if machine.others_share() > OTHERS_MAX {
-        let most = machine.others.most.as_ref();
         let hint = if machine.server == Server::Elsewhere {
             " (a server in another namespace of this machine is named by --server-pid)"
         } else {
@@ -56,7 +55,10 @@ pub(in crate::bench) fn remarks(step: &Step) -> Vec<String> {
         remarks.push(format!(
             "other programs took {:.2} cores{}: figures are noisy{hint}",
             machine.others_cores(),
-            most.map(|(name, _)| format!(", most of it {name}"))
+            machine
+                .others
+                .mostly()
+                .map(|name| format!(", most of it {name}"))
                 .unwrap_or_default()
         ));
     }

@@ -261,7 +261,7 @@ fn a_line_and_remarks_tell_what_changes_the_reading() {
     let words = [
         "the harness was saturated: core 0 ",
         "the host took 2.5 % of this machine",
-        "other programs took 0.48 cores, most of it cc1",
+        "other programs took 0.48 cores: figures are noisy",
         "the harness's own sockets dropped 5, warm-up included: up to 5.000 % of the loss",
     ];
     assert_eq!(told.len(), words.len(), "{told:?}");
