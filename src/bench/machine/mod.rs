@@ -1,6 +1,6 @@
 //! What server, harness and machine did during a step, as far as `/proc` tells.
 //!
-//! The step's own thread takes two readings of CPU time, one [`LEAD_NS`] before the measured part, so that
+//! The step's own thread takes two readings of CPU time, one a little before the measured part, so that
 //! reading disturbs nothing that counts, and one at its end; and two of what was dropped, the second when the
 //! last request is settled. What cannot be read is left out: none of this can make a step fail.
 

@@ -34,11 +34,19 @@ pub(in crate::bench) fn line(step: &Step) -> String {
 pub(in crate::bench) fn remarks(step: &Step) -> Vec<String> {
     let machine = &step.machine;
     let mut remarks = Vec::new();
-    if let Some(core) = saturated(step) {
-        remarks.push(format!(
-            "the harness was saturated: core {core} had nothing left, and requests left late (p99 {:.0} us)",
-            micros(step.lateness.p99)
-        ));
+    if let Some(core) = full_core(step) {
+        let late_us = micros(step.lateness.p99);
+        remarks.push(if step.busy > BUSY_MAX {
+            format!(
+                "the harness was saturated: it was at work all the time, and requests left late (p99 {late_us:.0} us)"
+            )
+        } else {
+            format!(
+                "the harness was held up: it was at work {:.0} % of the time, yet requests left late (p99 \
+                 {late_us:.0} us), for something else had core {core}",
+                step.busy * 100.0
+            )
+        });
     }
     if machine.steal() > STEAL_MAX {
         remarks.push(format!(
@@ -93,7 +101,7 @@ impl Machine {
 
 /// The core of a thread of the harness that had nothing left while requests left late. A thread of the
 /// harness keeps its core busy always; only both together say that it could not do more.
-fn saturated(step: &Step) -> Option<usize> {
+fn full_core(step: &Step) -> Option<usize> {
     let machine = &step.machine;
     let busy = |id: usize| {
         let core = machine.cores.iter().find(|core| core.id == id);

@@ -259,7 +259,7 @@ fn a_line_and_remarks_tell_what_changes_the_reading() {
     );
     let told = remarks(&step);
     let words = [
-        "the harness was saturated: core 0 ",
+        "the harness was held up: it was at work 0 % of the time, yet requests left late (p99 150 us)",
         "the host took 2.5 % of this machine",
         "other programs took 0.48 cores: figures are noisy",
         "the harness's own sockets dropped 5, warm-up included: up to 5.000 % of the loss",
@@ -268,6 +268,16 @@ fn a_line_and_remarks_tell_what_changes_the_reading() {
     for (told, begin) in told.iter().zip(words) {
         assert!(told.starts_with(begin), "{told}");
     }
+    let busy = Step {
+        busy: 0.96,
+        ..step.clone()
+    };
+    assert!(remarks(&busy)[0].starts_with("the harness was saturated: "));
+    let punctual = Step {
+        lateness: Percentiles::default(),
+        ..busy
+    };
+    assert!(!remarks(&punctual)[0].starts_with("the harness"));
     let object = object(&step.machine);
     assert_eq!(object["server"]["processes"][0]["pid"], 42);
     assert_eq!(object["server_sockets"][1]["dropped"], 40);
