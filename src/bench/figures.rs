@@ -1,5 +1,7 @@
 //! What one thread counts and measures; merged when the step is over.
 
+use std::fmt::Write as _;
+
 use hdrhistogram::Histogram;
 
 use super::mix::Kind;
@@ -200,6 +202,45 @@ impl Figures {
     }
 }
 
+/// A histogram as HdrHistogram's tools read it (`outputPercentileDistribution`): values in microseconds by
+/// percentile, five lines for each halving of what is left.
+#[expect(clippy::cast_precision_loss, reason = "for people and plotters")]
+pub(super) fn distribution(histogram: &Histogram<u64>) -> String {
+    const TICKS_PER_HALVING: u32 = 5;
+    let micros = |nanos: f64| nanos / 1e3;
+    let mut text = format!(
+        "{:>12} {:>14} {:>10} {:>14}\n\n",
+        "Value", "Percentile", "TotalCount", "1/(1-Percentile)"
+    );
+    let mut count = 0;
+    for step in histogram.iter_quantiles(TICKS_PER_HALVING) {
+        count += step.count_since_last_iteration();
+        let share = step.quantile_iterated_to();
+        let value = micros(step.value_iterated_to() as f64);
+        let _ = write!(text, "{value:>12.3} {share:>14.12} {count:>10}");
+        if share < 1.0 {
+            let _ = write!(text, " {:>14.2}", 1.0 / (1.0 - share));
+        }
+        text.push('\n');
+    }
+    let _ = write!(
+        text,
+        "#[Mean    = {:>12.3}, StdDeviation   = {:>12.3}]\n\
+         #[Max     = {:>12.3}, Total count    = {:>12}]\n\
+         #[Buckets = {:>12}, SubBuckets     = {:>12}]\n",
+        micros(histogram.mean()),
+        micros(histogram.stdev()),
+        micros(histogram.max() as f64),
+        histogram.len(),
+        histogram.buckets(),
+        SUB_BUCKETS,
+    );
+    text
+}
+
+/// So many a bucket has with three digits.
+const SUB_BUCKETS: u32 = 2048;
+
 fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LONGEST_NS, DIGITS)
         .expect("1 ns to a minute with 3 digits is a histogram")
@@ -376,6 +417,40 @@ mod tests {
         assert!((deviations.mean + 0.5).abs() < 1e-9);
         assert!((deviations.deviation - 28.866).abs() < 1e-2);
         assert_eq!(Signed::new().deviations(), Deviations::default());
+    }
+
+    #[test]
+    fn a_distribution_reads_as_hdr_histograms_do() {
+        let mut latency = histogram();
+        (1..=1000u64).for_each(|micros| latency.saturating_record(micros * 1_000));
+        let text = distribution(&latency);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(
+            lines[0],
+            "       Value     Percentile TotalCount 1/(1-Percentile)"
+        );
+        assert_eq!(
+            lines[2],
+            "       1.000 0.000000000000          1           1.00"
+        );
+        assert!(
+            lines.contains(&"     500.223 0.500000000000        500           2.00"),
+            "{text}"
+        );
+        assert!(
+            lines.contains(&"    1000.447 1.000000000000       1000"),
+            "{text}"
+        );
+        let footer = &lines[lines.len() - 3..];
+        assert!(footer[0].starts_with("#[Mean    =      500."), "{text}");
+        assert_eq!(
+            footer[1],
+            "#[Max     =     1000.447, Total count    =         1000]"
+        );
+        assert!(
+            footer[2].ends_with("SubBuckets     =         2048]"),
+            "{text}"
+        );
     }
 
     #[test]

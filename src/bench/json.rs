@@ -1,4 +1,5 @@
-//! The same figures as the table's, and more, as JSON lines: one object per step.
+//! The same figures as the table's, and more, as JSON lines: one object per step; and reading what a picture
+//! needs of them.
 
 use serde_json::{Value, json};
 
@@ -6,6 +7,7 @@ use super::clients::Order;
 use super::figures::{Counts, Deviations, Percentiles, Second};
 use super::machine;
 use super::manifest::Manifest;
+use super::picture::Dot;
 use super::plan::{Carriage, Load, Plan};
 use super::step::Step;
 
@@ -52,6 +54,108 @@ pub fn object(label: &str, manifest: &Manifest, plan: &Plan, step: &Step) -> Val
         "remarks": machine::remarks(step),
         "manifest": facts(manifest),
     })
+}
+
+/// A file that holds no figures.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadFigures {
+    /// A line is no JSON.
+    #[error("{file}:{line}: no JSON: {what}")]
+    NotJson {
+        /// The file's name.
+        file: String,
+        /// From 1.
+        line: usize,
+        /// What the parser says.
+        what: String,
+    },
+    /// A line is not a step's figures.
+    #[error("{file}:{line}: not a line of maser bench --json: it has no {what}")]
+    Missing {
+        /// The file's name.
+        file: String,
+        /// From 1.
+        line: usize,
+        /// The first thing that is missing.
+        what: &'static str,
+    },
+    /// There is nothing in it.
+    #[error("{file}: no figures in it; maser bench --json {file} writes them")]
+    Empty {
+        /// The file's name.
+        file: String,
+    },
+}
+
+/// What a picture shows of a file's steps, and where they were measured.
+///
+/// # Errors
+/// The first line that is not what [`object`] writes.
+pub fn dots(file: &str, text: &str) -> Result<(Vec<Dot>, String), BadFigures> {
+    let mut dots = Vec::new();
+    let mut place = String::new();
+    let lines = text.lines().enumerate();
+    for (line, text) in lines.filter(|(_, text)| !text.trim().is_empty()) {
+        let line = line + 1;
+        let object: Value = serde_json::from_str(text).map_err(|error| BadFigures::NotJson {
+            file: file.to_owned(),
+            line,
+            what: error.to_string(),
+        })?;
+        let dot = dot(&object).map_err(|what| BadFigures::Missing {
+            file: file.to_owned(),
+            line,
+            what,
+        })?;
+        if place.is_empty() {
+            place = measured_at(&object);
+        }
+        dots.push(dot);
+    }
+    if dots.is_empty() {
+        return Err(BadFigures::Empty {
+            file: file.to_owned(),
+        });
+    }
+    Ok((dots, place))
+}
+
+fn dot(object: &Value) -> Result<Dot, &'static str> {
+    let number = |name: &'static str| object[name].as_f64().ok_or(name);
+    let latency = &object["latency_ns"];
+    let percentile = |name: &str| latency[name].as_f64();
+    let answered = latency["count"].as_u64().ok_or("latency_ns")? > 0;
+    let percentiles = (|| Some([percentile("p50")?, percentile("p99")?, percentile("p99.9")?]))();
+    let label = match object["label"].as_str() {
+        None | Some("") => object["target"].as_str().ok_or("target")?,
+        Some(label) => label,
+    };
+    if object.get("offered_per_s").is_none() {
+        return Err("offered_per_s");
+    }
+    Ok(Dot {
+        label: label.to_owned(),
+        offered: object["offered_per_s"].as_f64(),
+        replies: number("replies_per_s")?,
+        latency: percentiles.filter(|_| answered),
+        unsent: number("unsent")?,
+    })
+}
+
+/// The machine and the plan in a line.
+fn measured_at(object: &Value) -> String {
+    let manifest = &object["manifest"];
+    let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+    format!(
+        "{}, {} cores, Linux {}. NTPv{}, {}; {} s a step. Hollow: more than 1 % of the requests did not leave in \
+         time. Dashed across: closed loop.",
+        text(&manifest["processor"]),
+        manifest["cores"],
+        text(&manifest["kernel"]),
+        object["version"],
+        text(&object["mix"]),
+        object["seconds"],
+    )
 }
 
 fn order(plan: &Plan) -> Value {
@@ -144,4 +248,41 @@ fn facts(manifest: &Manifest) -> Value {
         "command": manifest.command,
         "version": manifest.version,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = r#"{"label":"","target":"127.0.0.1:123","offered_per_s":1000.0,"replies_per_s":999.5,
+        "unsent":0.0,"latency_ns":{"count":5,"p50":1,"p99":2,"p99.9":3}}"#;
+
+    fn line() -> String {
+        LINE.replace('\n', "")
+    }
+
+    #[test]
+    fn a_line_is_a_dot() {
+        let (dots, _) = dots("a.json", &format!("{}\n\n{}\n", line(), line())).unwrap();
+        assert_eq!(dots.len(), 2);
+        assert_eq!(dots[0].label, "127.0.0.1:123");
+        assert_eq!(
+            (dots[0].offered, dots[0].latency),
+            (Some(1000.0), Some([1.0, 2.0, 3.0]))
+        );
+    }
+
+    #[test]
+    fn what_is_no_figures_is_said_with_its_line() {
+        let said = |text: &str| dots("a.json", text).unwrap_err().to_string();
+        assert!(said("").starts_with("a.json: no figures in it"));
+        assert!(said(&format!("{}\n{{", line())).starts_with("a.json:2: no JSON"));
+        let missing = said(&line().replace("unsent", "sent"));
+        assert_eq!(
+            missing,
+            "a.json:1: not a line of maser bench --json: it has no unsent"
+        );
+        assert!(said("{}").ends_with("it has no latency_ns"));
+        assert!(said("[1]").ends_with("it has no latency_ns"));
+    }
 }

@@ -26,6 +26,7 @@ mod manifest;
 mod mix;
 mod noise;
 mod null;
+pub mod picture;
 mod plan;
 mod raw;
 mod reception;

@@ -7,7 +7,7 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use super::driver::{Driver, Moments, seconds};
-use super::figures::{Counts, Deviations, Figures, Percentiles, Second};
+use super::figures::{Counts, Deviations, Figures, Percentiles, Second, distribution};
 use super::machine::{self, Machine, Watch};
 use super::mix::Kind;
 use super::plan::{Load, Plan};
@@ -29,6 +29,8 @@ pub struct Step {
     pub by_kind: Vec<(Kind, u64, u64)>,
     /// From the intended moment to the reply's arrival.
     pub latency: Percentiles,
+    /// The same as a text for HdrHistogram's tools.
+    pub latency_distribution: String,
     /// From the intended moment to the call that sent the request.
     pub lateness: Percentiles,
     /// From the server's transmit timestamp to the reply's arrival here: true where both have one clock.
@@ -109,6 +111,7 @@ impl Step {
                 })
                 .collect(),
             latency: Percentiles::of(&figures.latency),
+            latency_distribution: distribution(&figures.latency),
             lateness: Percentiles::of(&figures.lateness),
             transmit_error: figures.transmit_error.deviations(),
             interleaved_error: figures.interleaved_error.deviations(),
