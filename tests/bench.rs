@@ -154,7 +154,7 @@ fn plan(target: SocketAddr, load: Load, rate: f64, seconds: f64) -> Plan {
 
 fn one_step(plan: &Plan) -> Step {
     let mut steps = Vec::new();
-    let ended = run(plan, None, &mut |step| steps.push(step.clone())).expect("it runs");
+    let ended = run(plan, None, &mut |step: &Step| steps.push(step.clone())).expect("it runs");
     assert_eq!(ended, Ended::Held);
     steps.pop().expect("one step")
 }

@@ -76,7 +76,7 @@ fn step(server: &NullServer, load: Load, order: Order, millis: u64) -> (u64, u64
     };
     let mut told: Option<Step> = None;
     let before = CALLS.load(Ordering::Relaxed);
-    run(&plan, None, &mut |step| told = Some(step.clone())).expect("it runs");
+    run(&plan, None, &mut |step: &Step| told = Some(step.clone())).expect("it runs");
     let calls = CALLS.load(Ordering::Relaxed) - before;
     let step = told.expect("one step");
     assert!(step.memory_bytes > 0);

@@ -1,6 +1,6 @@
 //! Which rates are tried, one after the other, and how it ended.
 
-use super::plan::{Course, Ladder, Plan};
+use super::plan::{Course, Ladder, Load, Plan};
 use super::step::{Step, StepError};
 
 /// Where more than this share of the requests did not leave in time, the harness is at its limit.
@@ -27,18 +27,34 @@ pub enum Ended {
     Knee(f64),
 }
 
-/// Runs the plan; each step goes to `tell` as it ends.
+/// Who follows a run. What takes steps as they end is one.
+pub trait Audience {
+    /// A step of this rate begins; `None` in a closed loop.
+    fn begins(&mut self, _rate: Option<f64>) {}
+
+    /// A step has ended.
+    fn ended(&mut self, step: &Step);
+}
+
+impl<F: FnMut(&Step)> Audience for F {
+    fn ended(&mut self, step: &Step) {
+        self(step);
+    }
+}
+
+/// Runs the plan before an audience.
 ///
 /// # Errors
 /// A step cannot be run.
 pub fn run(
     plan: &Plan,
     loss_max: Option<f64>,
-    tell: &mut dyn FnMut(&Step),
+    audience: &mut dyn Audience,
 ) -> Result<Ended, StepError> {
     let mut step = |rate| {
+        audience.begins(matches!(plan.load, Load::Open { .. }).then_some(rate));
         let step = Step::run(plan, rate)?;
-        tell(&step);
+        audience.ended(&step);
         Ok::<_, StepError>(step)
     };
     match plan.course {

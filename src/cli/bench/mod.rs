@@ -1,6 +1,8 @@
 //! `maser bench`: the load harness's arguments.
 
-use std::fs::File;
+mod outputs;
+mod plot;
+
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
@@ -8,10 +10,11 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use outputs::Outputs;
+
 use super::{Exit, complain};
 use crate::bench::{
-    Carriage, Course, Ended, Kind, Ladder, Load, Manifest, Mix, Noise, NullServer, Order, Plan,
-    Raw, Report, Signature, json, run,
+    Carriage, Course, Kind, Ladder, Load, Mix, NullServer, Order, Plan, Raw, Signature,
 };
 use crate::config::keyfile;
 use crate::server::Subnet;
@@ -19,7 +22,10 @@ use crate::wire::KeyId;
 
 /// Drive an NTP server and tell what it holds.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct Bench {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// The server: HOST, HOST:PORT, [IPV6]:PORT.
     #[arg(required_unless_present = "null")]
     target: Option<String>,
@@ -104,6 +110,16 @@ pub(super) struct Bench {
     /// Write the figures of each step to this file too, as JSON lines.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Draw replies and latency by rate into this file (SVG).
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Write the latencies to this file as HdrHistogram's tools read them; of a ladder or a knee one file a
+    /// rate, which stands before the file's extension.
+    #[arg(long, value_name = "FILE")]
+    hgrm: Option<PathBuf>,
+    /// No progress line on the terminal.
+    #[arg(long, short)]
+    quiet: bool,
     /// What this run is called there.
     #[arg(long, default_value = "")]
     label: String,
@@ -115,6 +131,11 @@ pub(super) struct Bench {
     /// ceiling of harness and kernel. With --raw it stands on an interface: --null=INTERFACE.
     #[arg(long, value_name = "INTERFACE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     null: Option<String>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Plot(plot::Plot),
 }
 
 /// A number with k or M behind it.
@@ -180,7 +201,11 @@ impl FromStr for Rungs {
 
 impl Bench {
     pub(super) fn run(self) -> Exit {
-        match self.runs() {
+        let done = match &self.command {
+            Some(Command::Plot(plot)) => plot.run(),
+            None => self.runs(),
+        };
+        match done {
             Ok(exit) => exit,
             Err((text, exit)) => complain(&format!("maser bench: {text}"), exit),
         }
@@ -188,14 +213,11 @@ impl Bench {
 
     /// The target's run, and that of the responder which does nothing.
     fn runs(&self) -> Result<Exit, Mistake> {
-        let mut json = match self.json.as_deref().map(File::create).transpose() {
-            Ok(json) => json,
-            Err(error) => return Err((format!("--json: {error}"), Exit::Failure)),
-        };
+        let mut outputs = Outputs::create(self)?;
         let mut exit = Exit::Success;
         if let Some(target) = &self.target {
             let plan = self.plan(address(target).map_err(usage)?).map_err(usage)?;
-            exit = self.course(&plan, &plan.target.to_string(), &self.label, &mut json)?;
+            exit = outputs.course(&plan, &plan.target.to_string(), &self.label)?;
         }
         if let Some(interface) = &self.null {
             let (server, target) = self.null_server(interface)?;
@@ -206,55 +228,14 @@ impl Bench {
                     "\nthe same against a responder that does nothing, the ceiling of harness and kernel:\n",
                 );
             }
-            let of_null = self.course(&plan, "null responder", "null", &mut json)?;
+            let of_null = outputs.course(&plan, "null responder", "null")?;
             drop(server);
             if self.target.is_none() {
                 exit = of_null;
             }
         }
+        outputs.finish()?;
         Ok(exit)
-    }
-
-    /// One run of the plan, told as it goes.
-    fn course(
-        &self,
-        plan: &Plan,
-        server: &str,
-        label: &str,
-        json: &mut Option<File>,
-    ) -> Result<Exit, Mistake> {
-        let report = Report::new(plan);
-        let manifest = Manifest::read(plan.target);
-        let mut unwritten = None;
-        let mut steps = Vec::new();
-        say(&report.head(server));
-        let loss_max = self.loss.map(|percent| percent / 100.0);
-        let mut noise = Noise::new(loss_max);
-        let ended = run(plan, loss_max, &mut |step| {
-            noise.add(step);
-            say(&report.line(step));
-            say(&report.details(step));
-            steps.push(step.clone());
-            if let Some(file) = json {
-                let object = json::object(label, &manifest, plan, step);
-                unwritten = writeln!(file, "{object}").err().or(unwritten.take());
-            }
-        });
-        if let Some(error) = unwritten {
-            return Err((format!("--json: {error}"), Exit::Failure));
-        }
-        let ended = ended.map_err(|error| (error.to_string(), Exit::Failure))?;
-        say(&report.stamps(&steps));
-        say(&report.end(ended));
-        if matches!(plan.course, Course::Knee(_)) {
-            say(&noise.verdict());
-        }
-        Ok(match ended {
-            Ended::Held => Exit::Success,
-            Ended::Knee(rate) if rate > 0.0 => Exit::Success,
-            Ended::Broken | Ended::Knee(_) => Exit::Failure,
-            Ended::NotDriven(_) => Exit::Usage,
-        })
     }
 
     /// A responder on loopback, or on the far interface of whole frames, on a core the harness leaves free.
