@@ -32,8 +32,16 @@ impl NullServer {
     /// # Errors
     /// The port cannot be opened.
     pub fn start(cpu: Option<usize>) -> io::Result<Self> {
+        Self::start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), cpu)
+    }
+
+    /// At this address, for a harness that is another process or on another machine.
+    ///
+    /// # Errors
+    /// The port cannot be opened.
+    pub fn start_at(address: SocketAddr, cpu: Option<usize>) -> io::Result<Self> {
         let port = UdpPort::open(&PortOptions {
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            address,
             device: None,
             dscp: 0,
             shared: false,

@@ -131,6 +131,9 @@ pub(super) struct Bench {
     /// ceiling of harness and kernel. With --raw it stands on an interface: --null=INTERFACE.
     #[arg(long, value_name = "INTERFACE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     null: Option<String>,
+    /// Only run that responder, at this address, until ended: for a harness that is elsewhere.
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "null", conflicts_with_all = ["target", "raw"])]
+    listen: Option<SocketAddr>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -213,6 +216,9 @@ impl Bench {
 
     /// The target's run, and that of the responder which does nothing.
     fn runs(&self) -> Result<Exit, Mistake> {
+        if let Some(address) = self.listen {
+            return respond(address);
+        }
         let mut outputs = Outputs::create(self)?;
         let mut exit = Exit::Success;
         if let Some(target) = &self.target {
@@ -362,6 +368,16 @@ type Mistake = (String, Exit);
 
 const fn usage(text: String) -> Mistake {
     (text, Exit::Usage)
+}
+
+/// Answers as the null responder until a signal ends the process.
+fn respond(address: SocketAddr) -> Result<Exit, Mistake> {
+    let server = NullServer::start_at(address, None)
+        .map_err(|error| (format!("--listen {address}: {error}"), Exit::Failure))?;
+    say(&format!("null responder at {}\n", server.address()));
+    loop {
+        std::thread::park();
+    }
 }
 
 /// Prints at once; who closes the pipe does not want the rest.
