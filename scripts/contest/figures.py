@@ -1,0 +1,210 @@
+"""What the steps of `maser bench` come to: medians over the rounds, ratios within them, one table."""
+
+import json
+import statistics
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+# Beyond this share of requests not sent in time, `maser bench` ends: the harness is at its limit.
+UNSENT_MAX = 0.01
+# Two rates are one where they differ by less than this share.
+SAME_RATE = 0.01
+# Counters of replies that came and were no valid answer.
+WRONG = (
+    "forged",
+    "bad_length",
+    "bad_mode",
+    "bad_version",
+    "bad_stratum",
+    "unsynchronised",
+    "kiss_rate",
+    "kiss_other",
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One rate for one while. Rates are per second, times microseconds, loss and unsent shares."""
+
+    offered: float | None
+    replies: float
+    loss: float
+    unsent: float
+    good: int
+    wrong: int
+    p50: float
+    p99: float
+    error_mean: float
+    error_p99: float
+
+    @classmethod
+    def read(cls, line: str) -> "Step":
+        """From a line of `maser bench --json`."""
+        told = json.loads(line)
+        counts, latency, error = told["counts"], told["latency_ns"], told["transmit_error_ns"]
+        return cls(
+            offered=told["offered_per_s"],
+            replies=told["replies_per_s"],
+            loss=told["loss"],
+            unsent=told["unsent"],
+            good=counts["good"],
+            wrong=sum(counts[name] for name in WRONG),
+            p50=latency["p50"] / 1e3,
+            p99=latency["p99"] / 1e3,
+            error_mean=error["mean"] / 1e3,
+            error_p99=error["p99"] / 1e3,
+        )
+
+
+# One server's steps in one round.
+Run = list[Step]
+
+
+def peak(run: Run) -> float | None:
+    """The most replies a second of any step."""
+    return max((step.replies for step in run), default=None)
+
+
+def knee(run: Run, loss_max: float) -> float | None:
+    """The highest rate that was held, below the lowest that was not; 0 where the lowest was not held."""
+    rated = [(step.offered, step.loss <= loss_max) for step in run if step.offered is not None]
+    if not rated:
+        return None
+    broken = min((rate for rate, held in rated if not held), default=float("inf"))
+    return max((rate for rate, held in rated if held and rate < broken), default=0.0)
+
+
+def at(run: Run, rate: float | None) -> Step | None:
+    """The first step of this rate; of a closed loop, which has no rate, the only one."""
+    if rate is None:
+        return run[0] if run and run[0].offered is None else None
+    near = (step for step in run if step.offered and abs(step.offered / rate - 1) < SAME_RATE)
+    return next(near, None)
+
+
+def unsent(run: Run) -> float | None:
+    """The greatest share of requests that did not leave in time, of any step."""
+    return max((step.unsent for step in run), default=None)
+
+
+def common_rate(runs: dict[str, list[Run]], loss_max: float) -> float | None:
+    """The highest rate that every server holds in the median; the lowest tried where none is held."""
+    every = [run for rounds in runs.values() for run in rounds]
+    rates = sorted({step.offered for run in every for step in run if step.offered is not None})
+    held = [rate for rate in rates if all(_holds(rounds, rate, loss_max) for rounds in runs.values())]
+    return max(held, default=min(rates, default=None))
+
+
+def _holds(rounds: list[Run], rate: float, loss_max: float) -> bool:
+    steps = [at(run, rate) for run in rounds]
+    lost = [step.loss for step in steps if step is not None]
+    return len(lost) == len(steps) > 0 and statistics.median(lost) <= loss_max
+
+
+def median(values: Iterable[float | None]) -> float | None:
+    """Of the values there are."""
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
+
+
+Figure = Callable[[Run], float | None]
+
+
+def ratio(part: list[Run], whole: list[Run], figure: Figure) -> float | None:
+    """Median of the ratios within each round: the noise that both shared falls out."""
+    pairs = [(figure(ours), figure(theirs)) for ours, theirs in zip(part, whole, strict=True)]
+    return median(ours / theirs for ours, theirs in pairs if ours is not None and theirs)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A head and rows of texts; the first column is names."""
+
+    head: list[str]
+    rows: list[list[str]]
+
+    def markdown(self) -> str:
+        """For the README."""
+        rule = "|---" * len(self.head) + "|"
+        return "\n".join([_piped(self.head), rule, *map(_piped, self.rows)])
+
+    def plain(self) -> str:
+        """For a terminal: numbers stand under each other."""
+        lines = [self.head, *self.rows]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        return "\n".join(_aligned(line, widths) for line in lines)
+
+
+def _piped(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _aligned(cells: list[str], widths: list[int]) -> str:
+    name, *numbers = cells
+    right = [number.rjust(width) for number, width in zip(numbers, widths[1:], strict=True)]
+    return "  ".join([name.ljust(widths[0]), *right])
+
+
+def table(runs: dict[str, list[Run]], loss_max: float, rate: float | None) -> Table:
+    """The medians: rates in thousands a second, times in microseconds, shares in percent."""
+    where = "" if rate is None else f" at {rate / 1e3:.3g} k/s"
+    closed = rate is None
+    head = ["server", "peak, k/s"]
+    if not closed:
+        head.append(f"knee at {loss_max * 100:g} % lost, k/s")
+    head += [f"p50 / p99{where}, µs", f"TX error mean / p99{where}, µs", "unsent at most, %"]
+    rows = []
+    for name, rounds in runs.items():
+        steps = [at(run, rate) for run in rounds]
+        row = [name, _number(median(map(peak, rounds)), 1e-3)]
+        if not closed:
+            row.append(_number(median(knee(run, loss_max) for run in rounds), 1e-3))
+        row.append(_pair(steps, lambda step: (step.p50, step.p99)))
+        row.append(_pair(steps, lambda step: (step.error_mean, step.error_p99)))
+        row.append(_number(median(map(unsent, rounds)), 1e2))
+        rows.append(row)
+    return Table(head, rows)
+
+
+def _pair(steps: list[Step | None], of: Callable[[Step], tuple[float, float]]) -> str:
+    pairs = [of(step) for step in steps if step is not None]
+    return " / ".join(_number(median(pair[at] for pair in pairs), 1) for at in (0, 1))
+
+
+def _number(value: float | None, unit: float) -> str:
+    """Three digits, as many as such figures are worth."""
+    if value is None:
+        return "-"
+    scaled = value * unit
+    digits = 0 if abs(scaled) >= 100 else 1 if abs(scaled) >= 10 else 2
+    return f"{scaled:.{digits}f}"
+
+
+def ratios(runs: dict[str, list[Run]], loss_max: float) -> list[str]:
+    """A line for each peer of maser's, signed to signed and unsigned to unsigned."""
+    lines = []
+    for peer in runs:
+        ours = "maser signed" if peer.endswith(" signed") else "maser"
+        if peer == ours or ours not in runs:
+            continue
+        told = [("peak", ratio(runs[ours], runs[peer], peak))]
+        told.append(("knee", ratio(runs[ours], runs[peer], lambda run: knee(run, loss_max))))
+        known = [f"{figure} {value:.2f}" for figure, value in told if value is not None]
+        if known:
+            lines.append(f"{ours} to {peer}: {', '.join(known)}")
+    return lines
+
+
+def remarks(runs: dict[str, list[Run]]) -> list[str]:
+    """What the table does not show and its reader must know."""
+    lines = []
+    for name, rounds in runs.items():
+        limited = sum((unsent(run) or 0) > UNSENT_MAX for run in rounds)
+        wrong = sum(step.wrong for run in rounds for step in run)
+        if limited:
+            lines.append(
+                f"{name}: in {limited} of {len(rounds)} rounds the harness was at its limit before the server"
+            )
+        if wrong:
+            lines.append(f"{name}: {wrong} replies were wrong, not synchronised, or kisses")
+    return lines
