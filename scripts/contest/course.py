@@ -1,7 +1,8 @@
-"""The command line and the rounds: each server in turn, started anew, under the same load."""
+"""The rounds: each server in turn, started anew, under the same load."""
 
 import argparse
 import contextlib
+import functools
 import os
 import re
 import signal
@@ -10,78 +11,16 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from contest import figures, machine, places, servers
+from contest.arguments import LADDER, ROOT
 from contest.figures import Run, Step
-from contest.places import Command, Place
+from contest.places import Command, Place, Unavailable
 from contest.servers import KEY_ID, KEY_LINE, Server
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+# How a check that cannot run ends (scripts/check).
 SKIPPED = 77
-LADDER = "10k-400k:x1.5"
-QUICK_LADDER = "2k-4k:x2"
-
-
-def arguments(about: str, name: str) -> argparse.ArgumentParser:
-    """What both scripts take."""
-    parser = argparse.ArgumentParser(prog=name, description=about.split("\n\n")[0])
-    plan = parser.add_mutually_exclusive_group()
-    plan.add_argument("--ladder", metavar="FROM-TO:xFACTOR", help=f"rate after rate ({LADDER})")
-    plan.add_argument(
-        "--knee",
-        metavar="FROM-TO:xFACTOR",
-        nargs="?",
-        const="1k-2M:x2",
-        help="look for the highest rate within --loss",
-    )
-    plan.add_argument("--in-flight", metavar="N", type=int, help="closed loop")
-    parser.add_argument("--loss", metavar="PERCENT", type=float, default=0.1, help="what a held rate may lose (%(default)s)")
-    parser.add_argument("--rate", metavar="N", type=float, help="the latencies' rate, one of the plan's (the highest that all hold)")
-    parser.add_argument("--rounds", metavar="N", type=int, default=5, help="%(default)s; every second one backwards")
-    parser.add_argument("--duration", metavar="S", type=float, default=2.0, help="of each rate (%(default)s)")
-    parser.add_argument("--warmup", metavar="S", type=float, default=0.5, help="before that (%(default)s)")
-    parser.add_argument("--clients", metavar="N", type=int, default=256, help="source addresses (%(default)s)")
-    parser.add_argument("--signed", action="store_true", help="also signed requests, for those that sign")
-    parser.add_argument("--servers", metavar="NAME,…", type=_names, help="of null, maser, chronyd, ntpd-rs (all)")
-    parser.add_argument("--node-cpus", metavar="LIST", type=_cpus, help="the server's cores (the last)")
-    parser.add_argument("--load-cpus", metavar="LIST", type=_cpus, help="the harness's, a thread each (the first)")
-    parser.add_argument("--rmem", choices=("default", "raised"), default="default", help="kernel socket buffers: what each server asks for, or much for all (root)")
-    parser.add_argument("--maser", metavar="FILE", type=Path, help="the program to run (target/release/maser, built first)")
-    parser.add_argument("--out", metavar="FOLDER", type=Path, default=ROOT / "target" / name, help=f"for figures and logs (target/{name})")
-    parser.add_argument("--markdown", action="store_true", help="print the table in Markdown")
-    parser.add_argument("--quick", action="store_true", help="see that it works: one round of two low rates")
-    return parser
-
-
-def _names(text: str) -> list[str]:
-    names = text.split(",")
-    unknown = set(names) - {"null", "maser", "chronyd", "ntpd-rs"}
-    if unknown:
-        raise argparse.ArgumentTypeError(f"no such server: {', '.join(sorted(unknown))}")
-    return names
-
-
-def _cpus(text: str) -> list[int]:
-    """A list of cores, with ranges.
-
-    >>> _cpus("0,2-4")
-    [0, 2, 3, 4]
-    """
-    cpus: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        cpus += range(int(first), int(last or first) + 1)
-    return cpus
-
-
-def finish(asked: argparse.Namespace) -> None:
-    """Fills in what hangs on the machine, and makes quick what shall be."""
-    allowed = sorted(os.sched_getaffinity(0))
-    asked.node_cpus = asked.node_cpus or [allowed[-1]]
-    asked.load_cpus = asked.load_cpus or [allowed[0]]
-    if asked.quick:
-        asked.rounds, asked.duration, asked.warmup = 1, 0.3, 0.1
-        asked.ladder, asked.knee, asked.in_flight = QUICK_LADDER, None, None
 
 
 def stop(why: str, code: int) -> int:
@@ -90,32 +29,26 @@ def stop(why: str, code: int) -> int:
     return code
 
 
-def cannot(asked: argparse.Namespace) -> str | None:
-    """Why nothing can be measured here."""
-    for program in ("taskset", "setpriv"):
-        if places.find(program) is None:
-            return f"{program} is not installed"
-    if asked.rmem == "raised" and os.geteuid() != 0:
-        return "--rmem raised takes root"
-    if machine.may_set_clock() and os.geteuid() != 0:
-        return "this user may set the clock, and only root can take that right from a server"
-    return None
-
-
 def build(asked: argparse.Namespace) -> Path:
     """The program, built if it is not given."""
     if asked.maser:
         return Path(asked.maser).resolve()
-    subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=ROOT, check=True, stdout=sys.stderr)
+    subprocess.run(
+        ["cargo", "build", "--release", "--quiet"], cwd=ROOT, check=True, stdout=sys.stderr
+    )
     return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "maser"
 
 
 def contest(asked: argparse.Namespace, place: contextlib.AbstractContextManager[Place]) -> int:
-    """Runs all of it; the exit code. A signal to end is an exception, so that everything is undone."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _frame: sys.exit(128 + number))
+    """Runs all of it; the exit code."""
+    end_by_exception()
     maser = build(asked)
-    with place as here, machine.buffers(asked.rmem == "raised") as buffers:
+    with contextlib.ExitStack() as stack:
+        try:
+            here = stack.enter_context(place)
+        except Unavailable as error:
+            return stop(str(error), SKIPPED)
+        buffers = stack.enter_context(machine.buffers(asked.rmem == "raised"))
         rounds = Rounds(asked, here, maser)
         for line in rounds.head(buffers):
             print(line)
@@ -125,8 +58,21 @@ def contest(asked: argparse.Namespace, place: contextlib.AbstractContextManager[
         untouched, verdict = machine.clock_verdict(clock, machine.ClockSettings.read())
         told.append(verdict)
         tell(asked, runs, [*rounds.buffers_told(), *told])
-        rounds.plot()
+        rounds.plot(runs)
     return 0 if untouched else 1
+
+
+def end_by_exception() -> None:
+    """A signal to end becomes an exception, so that everything is undone; a second one cannot stop that."""
+    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        for other in ending:
+            signal.signal(other, signal.SIG_IGN)
+        sys.exit(128 + number)
+
+    for number in ending:
+        signal.signal(number, end)
 
 
 def tell(asked: argparse.Namespace, runs: dict[str, list[Run]], told: list[str]) -> None:
@@ -135,8 +81,9 @@ def tell(asked: argparse.Namespace, runs: dict[str, list[Run]], told: list[str])
     rate = asked.rate or figures.common_rate(runs, loss_max)
     table = figures.table(runs, loss_max, rate)
     notes = [*figures.ratios(runs, loss_max), *figures.remarks(runs), *told]
-    (asked.out / "table.md").write_text("\n".join([table.markdown(), "", *notes, ""]))
-    print(f"\n{table.markdown() if asked.markdown else table.plain()}\n")
+    caption = figures.caption(loss_max, rate)
+    (asked.out / "table.md").write_text("\n".join([caption, "", table.markdown(), "", *notes, ""]))
+    print(f"\n{caption}\n\n{table.markdown() if asked.markdown else table.plain()}\n")
     for line in notes:
         print(line)
 
@@ -193,8 +140,10 @@ class Rounds:
         cpus = [", ".join(map(str, cpus)) for cpus in (place.node_cpus, place.load_cpus)]
         return [
             machine.describe(),
-            f"{place.what}; server on core {cpus[0]}, harness on core {cpus[1]}; {asked.clients} client addresses",
-            f"{', '.join(versions)}; {asked.rounds} rounds by turns, {asked.duration:g} s a step; {' '.join(self.plan())}",
+            f"{place.what}; server on core {cpus[0]}, harness on core {cpus[1]}",
+            ", ".join(versions),
+            f"{' '.join(self.plan())} from {asked.clients} addresses; {asked.rounds} rounds by turns, "
+            f"{asked.duration:g} s a step",
             f"receive buffers: {buffers}",
             *self.absent,
         ]
@@ -216,7 +165,11 @@ class Rounds:
                 run = self.turn(entry, number)
                 runs[entry.name].append(run)
                 best = (figures.peak(run) or 0) / 1e3
-                print(f"round {number}  {entry.name:<16} peak {best:7.1f} k/s", file=sys.stderr, flush=True)
+                print(
+                    f"round {number}  {entry.name:<16} peak {best:7.1f} k/s",
+                    file=sys.stderr,
+                    flush=True,
+                )
         return runs
 
     def turn(self, entry: Entry, number: int) -> Run:
@@ -224,9 +177,20 @@ class Rounds:
         file = self.asked.out / f"{entry.file}-{number}.json"
         folder = self.asked.out / "servers" / entry.file
         probe = self.asked.out / "probe.json"
-        few = ["--rate", "200", "--duration", "0.1", "--warmup", "0", "--timeout", "0.2", "--late", "1000"]
+        few = [
+            "--rate",
+            "200",
+            "--duration",
+            "0.1",
+            "--warmup",
+            "0",
+            "--timeout",
+            "0.2",
+            "--late",
+            "1000",
+        ]
         try:
-            ask = lambda: self.bench(entry, few, probe)  # noqa: E731
+            ask = functools.partial(self.bench, entry, few, probe)
             with servers.running(entry.server, self.place, folder, ask) as process:
                 self.buffers.setdefault(entry.server.name, self.place.receive_buffer())
                 told = self.bench(entry, [*self.load(), *self.watching(process)], file)
@@ -241,7 +205,10 @@ class Rounds:
 
     def load(self) -> Command:
         """The load, and how long each step of it is."""
-        return [*self.plan(), "--duration", str(self.asked.duration), "--warmup", str(self.asked.warmup)]
+        asked = self.asked
+        spans = ["--duration", str(asked.duration), "--warmup", str(asked.warmup)]
+        # Where it is only to be seen that all works, a busy machine may be late.
+        return [*self.plan(), *spans, *(["--late", "1000"] if asked.quick else [])]
 
     def bench(self, entry: Entry, load: Command, file: Path) -> str:
         """Drives the server; the JSON lines. Nothing where the harness could not even start."""
@@ -253,7 +220,11 @@ class Rounds:
         command += ["--label", entry.name, "--json", str(file)]
         command += ["--key", f"{self.keys}:{KEY_ID}"] if entry.signed else []
         done = subprocess.run(
-            place.on_load(command), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+            place.on_load(command),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         # 1: a rate was not held; 2: or not driven. The figures tell.
         if done.returncode not in (0, 1, 2) or not file.exists():
@@ -269,11 +240,12 @@ class Rounds:
         known = [f"{name} {size >> 10}" for name, size in self.buffers.items() if size is not None]
         return [f"receive buffer, KiB, as the kernel counts: {', '.join(known)}"] if known else []
 
-    def plot(self) -> None:
-        """Draws the last round's curves, where the harness can."""
+    def plot(self, runs: dict[str, list[Run]]) -> None:
+        """Draws each server's typical round, where the harness can."""
         if "--svg" not in self.options or self.asked.in_flight:
             return
-        files = [str(self.asked.out / f"{entry.file}-{self.asked.rounds}.json") for entry in self.entries]
+        rounds = [(entry, figures.typical(runs[entry.name]) + 1) for entry in self.entries]
+        files = [str(self.asked.out / f"{entry.file}-{number}.json") for entry, number in rounds]
         picture = self.asked.out / "curves.svg"
         places.run([str(self.maser), "bench", "plot", *files, "--svg", str(picture)])
         print(f"curves: {picture}")

@@ -55,6 +55,15 @@ class Step:
             error_p99=error["p99"] / 1e3,
         )
 
+    @property
+    def driven(self) -> bool:
+        """Whether the harness sent what it was to send: else the step says nothing of a rate."""
+        return self.unsent <= UNSENT_MAX
+
+    def held(self, loss_max: float) -> bool:
+        """Whether the server held this rate."""
+        return self.driven and self.loss <= loss_max
+
 
 # One server's steps in one round.
 Run = list[Step]
@@ -67,7 +76,7 @@ def peak(run: Run) -> float | None:
 
 def knee(run: Run, loss_max: float) -> float | None:
     """The highest rate that was held, below the lowest that was not; 0 where the lowest was not held."""
-    rated = [(step.offered, step.loss <= loss_max) for step in run if step.offered is not None]
+    rated = [(step.offered, step.held(loss_max)) for step in run if step.offered and step.driven]
     if not rated:
         return None
     broken = min((rate for rate, held in rated if not held), default=float("inf"))
@@ -87,18 +96,27 @@ def unsent(run: Run) -> float | None:
     return max((step.unsent for step in run), default=None)
 
 
+def typical(rounds: list[Run]) -> int:
+    """The round whose peak is the median, the lower one of two."""
+    peaks = [peak(run) or 0.0 for run in rounds]
+    return peaks.index(statistics.median_low(peaks))
+
+
 def common_rate(runs: dict[str, list[Run]], loss_max: float) -> float | None:
-    """The highest rate that every server holds in the median; the lowest tried where none is held."""
-    every = [run for rounds in runs.values() for run in rounds]
-    rates = sorted({step.offered for run in every for step in run if step.offered is not None})
-    held = [rate for rate in rates if all(_holds(rounds, rate, loss_max) for rounds in runs.values())]
+    """The highest rate that every server holds in most rounds; the lowest tried where there is none."""
+    every = [step for rounds in runs.values() for run in rounds for step in run]
+    rates = {step.offered for step in every if step.offered is not None}
+    held = [
+        rate
+        for rate in rates
+        if all(_mostly_holds(rounds, rate, loss_max) for rounds in runs.values())
+    ]
     return max(held, default=min(rates, default=None))
 
 
-def _holds(rounds: list[Run], rate: float, loss_max: float) -> bool:
+def _mostly_holds(rounds: list[Run], rate: float, loss_max: float) -> bool:
     steps = [at(run, rate) for run in rounds]
-    lost = [step.loss for step in steps if step is not None]
-    return len(lost) == len(steps) > 0 and statistics.median(lost) <= loss_max
+    return 2 * sum(step is not None and step.held(loss_max) for step in steps) > len(rounds)
 
 
 def median(values: Iterable[float | None]) -> float | None:
@@ -145,25 +163,34 @@ def _aligned(cells: list[str], widths: list[int]) -> str:
     return "  ".join([name.ljust(widths[0]), *right])
 
 
+HEAD = ["server", "peak, k/s", "knee, k/s", "p50 / p99, µs", "TX error mean / p99, µs", "unsent, %"]
+
+
 def table(runs: dict[str, list[Run]], loss_max: float, rate: float | None) -> Table:
-    """The medians: rates in thousands a second, times in microseconds, shares in percent."""
-    where = "" if rate is None else f" at {rate / 1e3:.3g} k/s"
-    closed = rate is None
-    head = ["server", "peak, k/s"]
-    if not closed:
-        head.append(f"knee at {loss_max * 100:g} % lost, k/s")
-    head += [f"p50 / p99{where}, µs", f"TX error mean / p99{where}, µs", "unsent at most, %"]
+    """The medians: rates in thousands a second, times in microseconds. `rate` is that of the times."""
     rows = []
     for name, rounds in runs.items():
         steps = [at(run, rate) for run in rounds]
-        row = [name, _number(median(map(peak, rounds)), 1e-3)]
-        if not closed:
-            row.append(_number(median(knee(run, loss_max) for run in rounds), 1e-3))
-        row.append(_pair(steps, lambda step: (step.p50, step.p99)))
-        row.append(_pair(steps, lambda step: (step.error_mean, step.error_p99)))
-        row.append(_number(median(map(unsent, rounds)), 1e2))
+        row = [
+            name,
+            _number(median(map(peak, rounds)), 1e-3),
+            _number(median(knee(run, loss_max) for run in rounds), 1e-3),
+            _pair(steps, lambda step: (step.p50, step.p99)),
+            _pair(steps, lambda step: (step.error_mean, step.error_p99)),
+            _number(median(map(unsent, rounds)), 1e2),
+        ]
         rows.append(row)
-    return Table(head, rows)
+    return Table(HEAD, rows)
+
+
+def caption(loss_max: float, rate: float | None) -> str:
+    """What the columns of the table are."""
+    if rate is None:
+        return "Medians over the rounds."
+    return (
+        f"Medians over the rounds. knee: the highest rate with at most {loss_max * 100:g} % lost;\n"
+        f"times: at {rate / 1e3:.3g} k/s; unsent: requests that did not leave in time, at the worst rate."
+    )
 
 
 def _pair(steps: list[Step | None], of: Callable[[Step], tuple[float, float]]) -> str:
@@ -183,12 +210,14 @@ def _number(value: float | None, unit: float) -> str:
 def ratios(runs: dict[str, list[Run]], loss_max: float) -> list[str]:
     """A line for each peer of maser's, signed to signed and unsigned to unsigned."""
     lines = []
-    for peer in runs:
+    for peer, theirs in runs.items():
         ours = "maser signed" if peer.endswith(" signed") else "maser"
         if peer == ours or ours not in runs:
             continue
-        told = [("peak", ratio(runs[ours], runs[peer], peak))]
-        told.append(("knee", ratio(runs[ours], runs[peer], lambda run: knee(run, loss_max))))
+        told = [
+            ("peak", ratio(runs[ours], theirs, peak)),
+            ("knee", ratio(runs[ours], theirs, lambda run: knee(run, loss_max))),
+        ]
         known = [f"{figure} {value:.2f}" for figure, value in told if value is not None]
         if known:
             lines.append(f"{ours} to {peer}: {', '.join(known)}")
@@ -199,7 +228,7 @@ def remarks(runs: dict[str, list[Run]]) -> list[str]:
     """What the table does not show and its reader must know."""
     lines = []
     for name, rounds in runs.items():
-        limited = sum((unsent(run) or 0) > UNSENT_MAX for run in rounds)
+        limited = sum(not all(step.driven for step in run) for run in rounds)
         wrong = sum(step.wrong for run in rounds for step in run)
         if limited:
             lines.append(

@@ -38,7 +38,10 @@ class _Timex(ctypes.Structure):
         ("modes", ctypes.c_uint),
         *[(name, ctypes.c_long) for name in ("offset", "freq", "maxerror", "esterror")],
         ("status", ctypes.c_int),
-        *[(name, ctypes.c_long) for name in ("constant", "precision", "tolerance", "sec", "usec", "tick")],
+        *[
+            (name, ctypes.c_long)
+            for name in ("constant", "precision", "tolerance", "sec", "usec", "tick")
+        ],
         ("rest", ctypes.c_char * 256),
     ]
 
@@ -70,7 +73,10 @@ def clock_verdict(before: ClockSettings, after: ClockSettings) -> tuple[bool, st
         return True, f"the kernel's clock is as it was: {told}"
     changed = f"the kernel's clock was {before}, is {after}"
     if before.kept:
-        return True, f"{changed}; a time daemon of this machine keeps it, the servers had no right to"
+        return (
+            True,
+            f"{changed}; a time daemon of this machine keeps it, the servers had no right to",
+        )
     return False, f"{changed}: SOMETHING HAS SET IT"
 
 

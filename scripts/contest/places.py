@@ -27,10 +27,16 @@ def find(program: str, *folders: Path | str) -> str | None:
 
 def run(command: Command) -> str:
     """Runs a program that must succeed; what it said."""
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
         raise OSError(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout
+
+
+class Unavailable(Exception):
+    """A place that cannot be had here, and why."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,10 @@ def loopback(node_cpus: list[int], load_cpus: list[int]) -> Iterator[Place]:
     """This machine's own loopback: no right is needed, and nobody else is asked or answered."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         # Servers may share a port; one that does not share tells whether it is free.
-        probe.bind(("127.0.0.1", PORT))
+        try:
+            probe.bind(("127.0.0.1", PORT))
+        except OSError as error:
+            raise Unavailable(f"port {PORT} is taken") from error
     yield Place(
         target="127.0.0.1",
         bind="127.0.0.1",
@@ -132,14 +141,32 @@ def namespaces(
     """
     ip = find("ip")
     if ip is None:
-        raise OSError("ip is not installed")
+        raise Unavailable("ip is not installed")
     addresses = IPV6 if ipv6 else IPV4
     node, load = (f"maser-{side}-{os.getpid()}" for side in ("node", "load"))
     inside = {name: [ip, "netns", "exec", name] for name in (node, load)}
     try:
-        for name in (node, load):
-            run([ip, "netns", "add", name])
-        run([ip, "link", "add", NODE_LINK, "netns", node, "type", "veth", "peer", LOAD_LINK, "netns", load])
+        try:
+            for name in (node, load):
+                run([ip, "netns", "add", name])
+        except OSError as error:
+            raise Unavailable(f"no network namespace can be made: {error}") from error
+        run(
+            [
+                ip,
+                "link",
+                "add",
+                NODE_LINK,
+                "netns",
+                node,
+                "type",
+                "veth",
+                "peer",
+                LOAD_LINK,
+                "netns",
+                load,
+            ]
+        )
         _link_up(inside[node], NODE_LINK, f"{addresses.node}/{addresses.link_bits}", node_cpus)
         _link_up(inside[load], LOAD_LINK, f"{addresses.load}/{addresses.link_bits}", load_cpus)
         run([*inside[load], "ip", "route", "add", "local", addresses.sources, "dev", "lo"])
@@ -167,7 +194,18 @@ def namespaces(
 
 def _link_up(inside: Command, link: str, address: str, cpus: list[int]) -> None:
     run([*inside, "ip", "link", "set", "lo", "up"])
-    run([*inside, "ip", "address", "add", address, "dev", link, *(["nodad"] if ":" in address else [])])
+    run(
+        [
+            *inside,
+            "ip",
+            "address",
+            "add",
+            address,
+            "dev",
+            link,
+            *(["nodad"] if ":" in address else []),
+        ]
+    )
     run([*inside, "ip", "link", "set", link, "up"])
     # The file is of the namespace that /sys was mounted in, which `ip netns exec` does.
     steering = f"/sys/class/net/{link}/queues/rx-0/rps_cpus"

@@ -88,7 +88,17 @@ def _chronyd(program: str, place: Place, folder: Path) -> Command:
     # -x: it leaves the clock alone. -U: it need not be root. No -u: it stays who it is.
     user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
     lines = _chrony_lines(place, folder)
-    return [program, f"-{place.family}", "-x", "-d", "-U", "-u", user, "-f", _written(folder, lines)]
+    return [
+        program,
+        f"-{place.family}",
+        "-x",
+        "-d",
+        "-U",
+        "-u",
+        user,
+        "-f",
+        _written(folder, lines),
+    ]
 
 
 def _ntpd_rs(program: str, place: Place, folder: Path) -> Command:
@@ -136,7 +146,9 @@ def running(server: Server, place: Place, folder: Path, ask: Callable[[], str]) 
             process.wait()
 
 
-def _wait_until_it_serves(process: subprocess.Popen[bytes], ask: Callable[[], str], log: Path) -> None:
+def _wait_until_it_serves(
+    process: subprocess.Popen[bytes], ask: Callable[[], str], log: Path
+) -> None:
     deadline = time.monotonic() + START_S
     while True:
         told = ask()
