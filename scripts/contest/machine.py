@@ -99,9 +99,9 @@ def buffers(raised: bool) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Spent:
-    """Seconds of all processors since the machine's start: programs', those of ours, the host's, all."""
+    """Seconds of all processors since the machine's start: used, of that by us, the host's, all there were."""
 
-    programs: float
+    used: float
     ours: float
     stolen: float
     whole: float
@@ -110,17 +110,20 @@ class Spent:
     def so_far(cls) -> "Spent":
         """From /proc/stat (proc(5)) and the children that have ended."""
         ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
-        user, nice, system, _idle, _iowait, _irq, _softirq, steal = (
-            tick / os.sysconf("SC_CLK_TCK") for tick in ticks
-        )
+        seconds = [tick / os.sysconf("SC_CLK_TCK") for tick in ticks]
+        _user, _nice, _system, idle, iowait, _irq, _softirq, steal = seconds
         own = os.times()
-        ours = own.user + own.system + own.children_user + own.children_system
-        return cls(user + nice + system, ours, steal, sum(ticks) / os.sysconf("SC_CLK_TCK"))
+        return cls(
+            used=sum(seconds) - idle - iowait - steal,
+            ours=own.user + own.system + own.children_user + own.children_system,
+            stolen=steal,
+            whole=sum(seconds),
+        )
 
     def since(self, before: "Spent") -> str:
-        """Whether the figures are worth anything."""
+        """Whether the figures are worth anything. The kernel's own threads are among the others."""
         whole = self.whole - before.whole or 1.0
-        others = self.programs - before.programs - (self.ours - before.ours)
+        others = self.used - before.used - (self.ours - before.ours)
         stolen = self.stolen - before.stolen
         others, stolen = (max(0.0, seconds * 100 / whole) for seconds in (others, stolen))
-        return f"other programs took {others:.1f} % of the processors meanwhile, the host {stolen:.1f} %"
+        return f"others took {others:.1f} % of the processors meanwhile, the host {stolen:.1f} %"

@@ -169,7 +169,9 @@ def namespaces(
         )
         _link_up(inside[node], NODE_LINK, f"{addresses.node}/{addresses.link_bits}", node_cpus)
         _link_up(inside[load], LOAD_LINK, f"{addresses.load}/{addresses.link_bits}", load_cpus)
-        run([*inside[load], "ip", "route", "add", "local", addresses.sources, "dev", "lo"])
+        if not raw:
+            # Clients of whole frames are nobody's: what comes for them is the harness's to read alone.
+            run([*inside[load], "ip", "route", "add", "local", addresses.sources, "dev", "lo"])
         run([*inside[node], "ip", "route", "add", addresses.sources, "via", addresses.load])
         if ipv6:
             # A packet may leave with an IPv6 address that only a route makes ours.

@@ -40,7 +40,7 @@ class Processors(unittest.TestCase):
         before, after = Spent(100.0, 10.0, 5.0, 1000.0), Spent(120.0, 25.0, 6.0, 1100.0)
         told = after.since(before)
         self.assertEqual(
-            told, "other programs took 5.0 % of the processors meanwhile, the host 1.0 %"
+            told, "others took 5.0 % of the processors meanwhile, the host 1.0 %"
         )
 
 
