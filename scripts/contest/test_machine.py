@@ -36,12 +36,16 @@ class Clocks(unittest.TestCase):
 
 
 class Processors(unittest.TestCase):
+    BEFORE = Spent(100.0, 10.0, 5.0, 1000.0)
+
     def test_others_are_what_is_not_ours(self) -> None:
-        before, after = Spent(100.0, 10.0, 5.0, 1000.0), Spent(120.0, 25.0, 6.0, 1100.0)
-        told = after.since(before)
-        self.assertEqual(
-            told, "others took 5.0 % of the processors meanwhile, the host 1.0 %"
-        )
+        told = Spent(120.0, 25.0, 6.0, 1100.0).since(self.BEFORE)
+        self.assertEqual(told, "others took 5.0 % of the processors meanwhile, the host 1.0 %")
+
+    def test_a_busy_machine_is_told(self) -> None:
+        told = Spent(120.0, 20.0, 6.0, 1100.0).since(self.BEFORE)
+        self.assertIn("others took 10.0 %", told)
+        self.assertIn("TOO MUCH", told)
 
 
 class Examples(unittest.TestCase):
