@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import functools
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -21,6 +20,8 @@ from contest.servers import KEY_ID, KEY_LINE, Server
 
 # How a check that cannot run ends (scripts/check).
 SKIPPED = 77
+# A few requests, which a server must answer before it is driven.
+PROBE = "--rate 200 --duration 0.1 --warmup 0 --timeout 0.2 --late 1000".split()
 
 
 def stop(why: str, code: int) -> int:
@@ -36,7 +37,7 @@ def build(asked: argparse.Namespace) -> Path:
     subprocess.run(
         ["cargo", "build", "--release", "--quiet"], cwd=ROOT, check=True, stdout=sys.stderr
     )
-    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "maser"
+    return ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release" / "maser"
 
 
 def contest(asked: argparse.Namespace, place: contextlib.AbstractContextManager[Place]) -> int:
@@ -111,13 +112,13 @@ class Rounds:
 
     def __init__(self, asked: argparse.Namespace, place: Place, maser: Path) -> None:
         self.asked, self.place, self.maser = asked, place, maser
-        self.options = _options(maser)
         self.absent: list[str] = []
         self.entries = list(self._entries())
         self.buffers: dict[str, int | None] = {}
         asked.out.mkdir(parents=True, exist_ok=True)
-        for file in asked.out.glob("*.json"):
-            file.unlink()
+        for entry in self.entries:
+            for file in asked.out.glob(f"{entry.file}-[0-9]*.json"):
+                file.unlink()
         self.keys = asked.out / "keys"
         self.keys.touch(mode=0o600)
         self.keys.write_text(KEY_LINE)
@@ -177,23 +178,11 @@ class Rounds:
         file = self.asked.out / f"{entry.file}-{number}.json"
         folder = self.asked.out / "servers" / entry.file
         probe = self.asked.out / "probe.json"
-        few = [
-            "--rate",
-            "200",
-            "--duration",
-            "0.1",
-            "--warmup",
-            "0",
-            "--timeout",
-            "0.2",
-            "--late",
-            "1000",
-        ]
         try:
-            ask = functools.partial(self.bench, entry, few, probe)
+            ask = functools.partial(self.bench, entry, PROBE, probe)
             with servers.running(entry.server, self.place, folder, ask) as process:
                 self.buffers.setdefault(entry.server.name, self.place.receive_buffer())
-                told = self.bench(entry, [*self.load(), *self.watching(process)], file)
+                told = self.bench(entry, [*self.load(), "--server-pid", str(process)], file)
         except OSError as error:
             raise SystemExit(f"{entry.name}: {error}") from error
         finally:
@@ -231,10 +220,6 @@ class Rounds:
             raise OSError(f"{' '.join(command)}: {done.stderr.strip() or done.returncode}")
         return file.read_text()
 
-    def watching(self, process: int) -> Command:
-        """Has the harness tell the server's share of the processors, where it can."""
-        return ["--server-pid", str(process)] if "--server-pid" in self.options else []
-
     def buffers_told(self) -> list[str]:
         """What the kernel says of each server's socket."""
         known = [f"{name} {size >> 10}" for name, size in self.buffers.items() if size is not None]
@@ -242,15 +227,11 @@ class Rounds:
 
     def plot(self, runs: dict[str, list[Run]]) -> None:
         """Draws each server's typical round, where the harness can."""
-        if "--svg" not in self.options or self.asked.in_flight:
+        told = places.run([str(self.maser), "bench", "--help"])
+        if "--svg" not in told or self.asked.in_flight:
             return
         rounds = [(entry, figures.typical(runs[entry.name]) + 1) for entry in self.entries]
         files = [str(self.asked.out / f"{entry.file}-{number}.json") for entry, number in rounds]
         picture = self.asked.out / "curves.svg"
         places.run([str(self.maser), "bench", "plot", *files, "--svg", str(picture)])
         print(f"curves: {picture}")
-
-
-def _options(maser: Path) -> set[str]:
-    """The options that this maser's harness has."""
-    return set(re.findall(r"--[a-z-]+", places.run([str(maser), "bench", "--help"])))
