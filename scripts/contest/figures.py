@@ -83,6 +83,18 @@ def knee(run: Run, loss_max: float) -> float | None:
     return max((rate for rate, held in rated if held and rate < broken), default=0.0)
 
 
+def limit_seen(rounds: list[Run], loss_max: float) -> bool:
+    """Whether most rounds went beyond what the server holds: else its peak and knee are at least what was seen.
+
+    A closed loop always offers more.
+    """
+    seen = [
+        any(step.offered is None or (step.driven and step.loss > loss_max) for step in run)
+        for run in rounds
+    ]
+    return 2 * sum(seen) > len(rounds)
+
+
 def at(run: Run, rate: float | None) -> Step | None:
     """The first step of this rate; of a closed loop, which has no rate, the only one."""
     if rate is None:
@@ -171,16 +183,23 @@ def table(runs: dict[str, list[Run]], loss_max: float, rate: float | None) -> Ta
     rows = []
     for name, rounds in runs.items():
         steps = [at(run, rate) for run in rounds]
+        limits = [median(map(peak, rounds)), median(knee(run, loss_max) for run in rounds)]
+        beyond = "" if limit_seen(rounds, loss_max) else "≥ "
         row = [
             name,
-            _number(median(map(peak, rounds)), 1e-3),
-            _number(median(knee(run, loss_max) for run in rounds), 1e-3),
+            *(beyond * (limit is not None) + _number(limit, 1e-3) for limit in limits),
             _pair(steps, lambda step: (step.p50, step.p99)),
             _pair(steps, lambda step: (step.error_mean, step.error_p99)),
             _number(median(map(unsent, rounds)), 1e2),
         ]
         rows.append(row)
-    return Table(HEAD, rows)
+    return _without_blanks(Table(HEAD, rows))
+
+
+def _without_blanks(table: Table) -> Table:
+    """Leaves out columns in which nobody has a figure: a closed loop has no knee."""
+    kept = [at for at in range(len(table.head)) if any(row[at] != "-" for row in table.rows)]
+    return Table([table.head[at] for at in kept], [[row[at] for at in kept] for row in table.rows])
 
 
 def caption(loss_max: float, rate: float | None) -> str:
@@ -188,7 +207,8 @@ def caption(loss_max: float, rate: float | None) -> str:
     if rate is None:
         return "Medians over the rounds."
     return (
-        f"Medians over the rounds. knee: the highest rate with at most {loss_max * 100:g} % lost;\n"
+        f"Medians over the rounds. knee: the highest rate with at most {loss_max * 100:g} % lost; ≥: plan or "
+        "harness ended before the server's limit;\n"
         f"times: at {rate / 1e3:.3g} k/s; unsent: requests that did not leave in time, at the worst rate."
     )
 
@@ -207,20 +227,27 @@ def _number(value: float | None, unit: float) -> str:
     return f"{scaled:.{digits}f}"
 
 
+# By whether the limits of ours and of theirs were seen.
+BOUNDS = {(True, True): "", (False, True): "at least ", (True, False): "at most "}
+
+
 def ratios(runs: dict[str, list[Run]], loss_max: float) -> list[str]:
     """A line for each peer of maser's, signed to signed and unsigned to unsigned."""
     lines = []
     for peer, theirs in runs.items():
-        ours = "maser signed" if peer.endswith(" signed") else "maser"
-        if peer == ours or ours not in runs:
+        name = "maser signed" if peer.endswith(" signed") else "maser"
+        if peer == name or name not in runs:
             continue
+        ours = runs[name]
+        bound = BOUNDS.get((limit_seen(ours, loss_max), limit_seen(theirs, loss_max)))
         told = [
-            ("peak", ratio(runs[ours], theirs, peak)),
-            ("knee", ratio(runs[ours], theirs, lambda run: knee(run, loss_max))),
+            ("peak", ratio(ours, theirs, peak)),
+            ("knee", ratio(ours, theirs, lambda run: knee(run, loss_max))),
         ]
-        known = [f"{figure} {value:.2f}" for figure, value in told if value is not None]
-        if known:
-            lines.append(f"{ours} to {peer}: {', '.join(known)}")
+        known = [f"{figure} {bound}{value:.2f}" for figure, value in told if value is not None]
+        if bound is None:
+            known = ["not known, the limit of neither was seen"]
+        lines.append(f"{name} to {peer}: {', '.join(known)}")
     return lines
 
 

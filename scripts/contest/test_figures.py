@@ -127,6 +127,31 @@ class Ratios(unittest.TestCase):
         )
 
 
+class Limits(unittest.TestCase):
+    HARNESS: ClassVar = [step(10e3, 10e3), step(20e3, 15e3, unsent=0.25)]
+
+    def test_a_harness_at_its_end_has_not_seen_the_servers(self) -> None:
+        self.assertTrue(figures.limit_seen([holds(45e3)], 0.001))
+        self.assertFalse(figures.limit_seen([holds(90e3)], 0.001))
+        self.assertFalse(figures.limit_seen([self.HARNESS], 0.001))
+        self.assertFalse(figures.limit_seen([self.HARNESS, holds(45e3)], 0.001))
+        self.assertTrue(figures.limit_seen([[step(None, 1e5)]], 0.001))
+
+    def test_ratios_say_what_they_are(self) -> None:
+        runs = {"maser": [self.HARNESS], "chronyd": [holds(15e3)], "null": [self.HARNESS]}
+        told = [
+            "maser to chronyd: peak at least 1.00, knee at least 1.00",
+            "maser to null: not known, the limit of neither was seen",
+        ]
+        self.assertEqual(figures.ratios(runs, 0.001), told)
+        turned = {"maser": [holds(15e3)], "chronyd": [self.HARNESS]}
+        self.assertIn("at most", figures.ratios(turned, 0.001)[0])
+
+    def test_the_table_says_so(self) -> None:
+        row = figures.table({"maser": [self.HARNESS]}, 0.001, 10e3).rows[0]
+        self.assertEqual(row[1:3], ["≥ 15.0", "≥ 10.0"])
+
+
 class Tables(unittest.TestCase):
     RUNS: ClassVar = {
         "maser": [holds(45e3), holds(90e3), holds(45e3)],
@@ -145,7 +170,8 @@ class Tables(unittest.TestCase):
 
     def test_a_closed_loop_has_no_knee(self) -> None:
         table = figures.table({"maser": [[step(None, 190_400)]]}, 0.001, None)
-        self.assertEqual(table.rows, [["maser", "190", "-", "50.0 / 100", "4.00 / 8.00", "0.00"]])
+        self.assertNotIn("knee, k/s", table.head)
+        self.assertEqual(table.rows, [["maser", "190", "50.0 / 100", "4.00 / 8.00", "0.00"]])
 
     def test_what_is_not_known_is_a_dash(self) -> None:
         table = figures.table({"maser": [holds(45e3)[:1]]}, 0.001, 40e3)
