@@ -254,7 +254,15 @@ fn the_ceiling_of_whole_frames_is_measured_on_a_cable_without_a_server() {
         cable.node, cable.harness
     ));
     must(&format!("-n {} link set node up", cable.harness));
-    let plan = ["--rate", "2k", "--duration", "0.5", "--null=node"];
+    let plan = [
+        "--rate",
+        "2k",
+        "--duration",
+        "0.5",
+        "--null=node",
+        "--src-mac",
+        "02:00:00:00:00:99",
+    ];
     let arguments = [&plan[..], &cable.frames("10.77.0.0/16")].concat();
     let run = bench::run(&Folder::new(), Some(&cable.harness), &arguments);
     assert_all_good(&run);

@@ -59,7 +59,7 @@ def contest(asked: argparse.Namespace, place: contextlib.AbstractContextManager[
         untouched, verdict = machine.clock_verdict(clock, machine.ClockSettings.read())
         told.append(verdict)
         tell(asked, runs, [*rounds.buffers_told(), *told])
-        rounds.plot(runs)
+        rounds.plot()
     return 0 if untouched else 1
 
 
@@ -225,13 +225,16 @@ class Rounds:
         known = [f"{name} {size >> 10}" for name, size in self.buffers.items() if size is not None]
         return [f"receive buffer, KiB, as the kernel counts: {', '.join(known)}"] if known else []
 
-    def plot(self, runs: dict[str, list[Run]]) -> None:
-        """Draws each server's typical round, where the harness can."""
-        told = places.run([str(self.maser), "bench", "--help"])
-        if "--svg" not in told or self.asked.in_flight:
+    def plot(self) -> None:
+        """Draws all rounds: medians by rate, and how far they spread."""
+        if self.asked.in_flight:
             return
-        rounds = [(entry, figures.typical(runs[entry.name]) + 1) for entry in self.entries]
-        files = [str(self.asked.out / f"{entry.file}-{number}.json") for entry, number in rounds]
+        numbers = range(1, self.asked.rounds + 1)
+        files = [
+            str(self.asked.out / f"{entry.file}-{number}.json")
+            for entry in self.entries
+            for number in numbers
+        ]
         picture = self.asked.out / "curves.svg"
         places.run([str(self.maser), "bench", "plot", *files, "--svg", str(picture)])
         print(f"curves: {picture}")

@@ -108,12 +108,6 @@ def unsent(run: Run) -> float | None:
     return max((step.unsent for step in run), default=None)
 
 
-def typical(rounds: list[Run]) -> int:
-    """The round whose peak is the median, the lower one of two."""
-    peaks = [peak(run) or 0.0 for run in rounds]
-    return peaks.index(statistics.median_low(peaks))
-
-
 def common_rate(runs: dict[str, list[Run]], loss_max: float) -> float | None:
     """The highest rate that every server holds in most rounds; the lowest tried where there is none."""
     every = [step for rounds in runs.values() for run in rounds for step in run]

@@ -186,7 +186,7 @@ def namespaces(
             what=f"two network namespaces, a veth pair, IPv{6 if ipv6 else 4}{', raw frames' if raw else ''}",
             node_prefix=inside[node],
             load_prefix=inside[load],
-            bench=_raw(inside[node]) if raw else [],
+            bench=_raw(inside[node], addresses.load) if raw else [],
         )
     finally:
         for name in (node, load):
@@ -227,7 +227,14 @@ def cpu_mask(cpus: list[int]) -> str:
     return ",".join([f"{mask:x}", *reversed(words)])
 
 
-def _raw(inside_node: Command) -> Command:
-    """The harness builds its frames itself, so it must know where they go."""
+# The hardware address of the harness's clients: not that of its interface, or the network stack would look
+# at each reply too.
+CLIENTS_MAC = "02:00:00:00:00:77"
+
+
+def _raw(inside_node: Command, load_address: str) -> Command:
+    """The harness builds its frames itself, so each side must know where they go."""
+    neighbour = f"neighbour replace {load_address} lladdr {CLIENTS_MAC} dev {NODE_LINK} nud permanent"
+    run([*inside_node, "ip", *neighbour.split()])
     mac = run([*inside_node, "cat", f"/sys/class/net/{NODE_LINK}/address"]).strip()
-    return ["--raw", LOAD_LINK, "--dst-mac", mac]
+    return ["--raw", LOAD_LINK, "--dst-mac", mac, "--src-mac", CLIENTS_MAC]

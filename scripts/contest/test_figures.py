@@ -99,12 +99,6 @@ class CommonRate(unittest.TestCase):
         self.assertIsNone(figures.common_rate({"a": [[step(None, 1e5)]]}, 0.001))
 
 
-class Typical(unittest.TestCase):
-    def test_is_a_round_that_was_run(self) -> None:
-        self.assertEqual(figures.typical([holds(70e3), holds(20e3), holds(45e3)]), 2)
-        self.assertEqual(figures.typical([holds(70e3), holds(45e3)]), 1)
-
-
 class Ratios(unittest.TestCase):
     def test_are_taken_within_a_round(self) -> None:
         # Both are slower in the second round; the ratio of the medians would be 2.5.

@@ -66,6 +66,8 @@ pub enum Carriage {
 pub struct Raw {
     /// The interface they leave by.
     pub interface: String,
+    /// The hardware address they come from; `None`: the interface's own.
+    pub source: Option<[u8; 6]>,
     /// The hardware address of the server or of the router before it.
     pub destination: [u8; 6],
     /// The addresses that spoofed requests claim to come from.

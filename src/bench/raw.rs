@@ -46,8 +46,15 @@ impl RawCarrier {
             to_ports: first_port..=last_port,
             frames: FRAMES,
         })?;
+        if raw.source.is_some() {
+            port.hear_all()?;
+        }
         Ok(Self {
-            framing: Framing::new(port.hardware_address(), raw.destination, plan.target),
+            framing: Framing::new(
+                raw.source.unwrap_or(port.hardware_address()),
+                raw.destination,
+                plan.target,
+            ),
             port,
             own: own.ok_or_else(|| room("no source addresses"))?,
             first_port,

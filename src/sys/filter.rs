@@ -15,6 +15,12 @@ const JUMP_ANY_BIT: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
 
 /// A frame is taken as far as this many bytes.
 const WHOLE: u32 = 0xffff;
+/// Where `SKF_AD_PROTOCOL` answers the protocol of a frame.
+#[expect(
+    clippy::cast_sign_loss,
+    reason = "ancillary offsets are negative numbers in an unsigned field"
+)]
+const PROTOCOL: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_PROTOCOL) as u32;
 /// More fragments follow, or this is not the first.
 const FRAGMENT: u32 = 0x3fff;
 
@@ -38,8 +44,21 @@ impl Filter {
             Family::V4 => (9, 20),
             Family::V6 => (6, 40),
         };
-        let udp = u32::from(libc::IPPROTO_UDP.to_le_bytes()[0]);
-        let mut tests = vec![((LOAD_BYTE, protocol_at), (JUMP_EQUAL, udp), IfFalse)];
+        let ethertype = match family {
+            Family::V4 => libc::ETH_P_IP,
+            Family::V6 => libc::ETH_P_IPV6,
+        };
+        let udp = libc::IPPROTO_UDP.cast_unsigned();
+        // The frame's protocol is not reached by the network header, but by an offset of its own.
+        let protocol = PROTOCOL.wrapping_sub(NETWORK_HEADER);
+        let mut tests = vec![
+            (
+                (LOAD_HALF, protocol),
+                (JUMP_EQUAL, ethertype.cast_unsigned()),
+                IfFalse,
+            ),
+            ((LOAD_BYTE, protocol_at), (JUMP_EQUAL, udp), IfFalse),
+        ];
         if family == Family::V4 {
             tests.push(((LOAD_BYTE, 0), (JUMP_EQUAL, 0x45), IfFalse));
             tests.push(((LOAD_HALF, 6), (JUMP_ANY_BIT, FRAGMENT), IfTrue));

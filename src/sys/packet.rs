@@ -64,6 +64,7 @@ pub struct Frame<'a> {
 pub struct PacketPort {
     sending: Ring,
     receiving: Ring,
+    interface: libc::c_int,
     hardware_address: [u8; 6],
     /// Frames written since the last call that sends.
     started: usize,
@@ -80,10 +81,6 @@ impl PacketPort {
             .max(1)
             .next_multiple_of(BLOCK_LEN / FRAME_LEN);
         let index = interface_index(options.interface)?;
-        let protocol = match options.family {
-            Family::V4 => libc::ETH_P_IP,
-            Family::V6 => libc::ETH_P_IPV6,
-        };
         let socket = packet_socket()?;
         let filter = Filter::udp(options.family, options.from_port, options.to_ports.clone());
         let attach = (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER);
@@ -93,8 +90,16 @@ impl PacketPort {
         let stamps = libc::SOF_TIMESTAMPING_RX_SOFTWARE | libc::SOF_TIMESTAMPING_SOFTWARE;
         set_option(&socket, (libc::SOL_SOCKET, libc::SO_TIMESTAMPING), &stamps)
             .map_err(named("SO_TIMESTAMPING"))?;
+        set_option(
+            &socket,
+            (libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING),
+            &1,
+        )
+        .map_err(named("PACKET_IGNORE_OUTGOING"))?;
         let receiving = Ring::new(socket, libc::PACKET_RX_RING, frames)?;
-        bind(&receiving.socket, index, protocol)?;
+        // Of all protocols, since such a socket hears a frame before the interface's ingress filters, which
+        // may then keep it from the network stack, to whom it says nothing.
+        bind(&receiving.socket, index, libc::ETH_P_ALL)?;
 
         let socket = packet_socket()?;
         // The kernel copies as many bytes of a frame as the header of its segments is said to have. With
@@ -113,6 +118,7 @@ impl PacketPort {
         Ok(Self {
             sending,
             receiving,
+            interface: index,
             hardware_address,
             started: 0,
         })
@@ -121,6 +127,22 @@ impl PacketPort {
     /// The interface's own address.
     pub const fn hardware_address(&self) -> [u8; 6] {
         self.hardware_address
+    }
+
+    /// Has the interface take frames for other hardware addresses too, as long as this port lives.
+    ///
+    /// # Errors
+    /// The system's reason.
+    pub fn hear_all(&self) -> io::Result<()> {
+        let membership = libc::packet_mreq {
+            mr_ifindex: self.interface,
+            mr_type: sixteen_of(libc::PACKET_MR_PROMISC)?,
+            mr_alen: 0,
+            mr_address: [0; 8],
+        };
+        let level = (libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP);
+        set_option(&self.receiving.socket, level, &membership)
+            .map_err(named("PACKET_ADD_MEMBERSHIP"))
     }
 
     /// Frames written since the last [`transmit`](Self::transmit).

@@ -87,6 +87,10 @@ pub(super) struct Bench {
     /// The hardware address of the server, or of the router before it.
     #[arg(long, value_name = "MAC", requires = "raw")]
     dst_mac: Option<Mac>,
+    /// The hardware address frames come from; replies to another than the interface's own are none of this
+    /// machine's network stack's, which spares it the work. The server must have it as its neighbour's.
+    #[arg(long, value_name = "MAC", requires = "raw")]
+    src_mac: Option<Mac>,
     /// The network that spoofed requests claim to come from. The server answers there: it must be yours.
     #[arg(long, value_name = "NETWORK", requires = "raw")]
     spoof_net: Option<String>,
@@ -357,6 +361,7 @@ impl Bench {
         };
         Ok(Carriage::Raw(Raw {
             interface: interface.clone(),
+            source: self.src_mac.map(|Mac(source)| source),
             destination,
             spoofed,
         }))
