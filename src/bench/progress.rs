@@ -17,11 +17,15 @@ const ERASE: &str = "\r\x1b[K";
 /// Writes the line to stderr, if that is a terminal.
 pub struct Progress {
     shown: Option<Arc<Mutex<Option<Running>>>>,
+    /// Steps that have begun.
+    steps: u32,
 }
 
 /// The step that runs.
 #[derive(Clone, Copy)]
 struct Running {
+    /// From 1.
+    step: u32,
     rate: Option<f64>,
     /// By the clock that never steps, since boot.
     began: Duration,
@@ -32,7 +36,10 @@ impl Progress {
     /// Nothing is shown where stderr is no terminal, or nobody wants it.
     pub fn start(is_quiet: bool) -> Self {
         if is_quiet || !io::stderr().is_terminal() {
-            return Self { shown: None };
+            return Self {
+                shown: None,
+                steps: 0,
+            };
         }
         let shown = Arc::new(Mutex::new(None));
         let watched = Arc::downgrade(&shown);
@@ -49,14 +56,19 @@ impl Progress {
                     thread::sleep(EVERY);
                 }
             });
-        Self { shown: Some(shown) }
+        Self {
+            shown: Some(shown),
+            steps: 0,
+        }
     }
 
     /// A step of this rate (`None`: a closed loop) takes so long, warm-up included.
-    pub fn step_begins(&self, rate: Option<f64>, length: Duration) {
+    pub fn step_begins(&mut self, rate: Option<f64>, length: Duration) {
+        self.steps += 1;
         if let Some(shown) = &self.shown {
             let began = now();
             *locked(shown) = Some(Running {
+                step: self.steps,
                 rate,
                 began,
                 length,
@@ -96,10 +108,12 @@ fn line(running: Running, now: Duration) -> String {
     let left = running
         .length
         .saturating_sub(now.saturating_sub(running.began));
+    let step = running.step;
     if left.is_zero() {
-        format!("{ERASE}{rate}: waiting for the last replies")
+        format!("{ERASE}step {step}, {rate}: waiting for the last replies")
     } else {
-        format!("{ERASE}{rate}: {:.0} s to go", left.as_secs_f64().ceil())
+        let seconds = left.as_secs_f64().ceil();
+        format!("{ERASE}step {step}, {rate}: {seconds:.0} s to go")
     }
 }
 
@@ -111,6 +125,7 @@ mod tests {
     fn the_line_says_what_runs_and_how_long() {
         let began = Duration::from_secs(100);
         let running = Running {
+            step: 2,
             rate: Some(20_000.0),
             began,
             length: Duration::from_secs(3),
@@ -118,11 +133,11 @@ mod tests {
         let at = |seconds| line(running, began + Duration::from_millis(seconds));
         assert_eq!(
             at(500),
-            format!("{ERASE}20000 requests a second: 3 s to go")
+            format!("{ERASE}step 2, 20000 requests a second: 3 s to go")
         );
         assert_eq!(
             at(3_200),
-            format!("{ERASE}20000 requests a second: waiting for the last replies")
+            format!("{ERASE}step 2, 20000 requests a second: waiting for the last replies")
         );
     }
 }
