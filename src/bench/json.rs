@@ -87,13 +87,12 @@ pub enum BadFigures {
     },
 }
 
-/// What a picture shows of a file's steps, and where they were measured.
+/// What a picture shows of a file's steps.
 ///
 /// # Errors
 /// The first line that is not what [`object`] writes.
-pub fn dots(file: &str, text: &str) -> Result<(Vec<Dot>, String), BadFigures> {
+pub fn dots(file: &str, text: &str) -> Result<Vec<Dot>, BadFigures> {
     let mut dots = Vec::new();
-    let mut place = String::new();
     let lines = text.lines().enumerate();
     for (line, text) in lines.filter(|(_, text)| !text.trim().is_empty()) {
         let line = line + 1;
@@ -102,43 +101,43 @@ pub fn dots(file: &str, text: &str) -> Result<(Vec<Dot>, String), BadFigures> {
             line,
             what: error.to_string(),
         })?;
-        let dot = dot(&object).map_err(|what| BadFigures::Missing {
+        dots.push(dot(&object).map_err(|what| BadFigures::Missing {
             file: file.to_owned(),
             line,
             what,
-        })?;
-        if place.is_empty() {
-            place = measured_at(&object);
-        }
-        dots.push(dot);
+        })?);
     }
     if dots.is_empty() {
         return Err(BadFigures::Empty {
             file: file.to_owned(),
         });
     }
-    Ok((dots, place))
+    Ok(dots)
 }
 
 fn dot(object: &Value) -> Result<Dot, &'static str> {
     let number = |name: &'static str| object[name].as_f64().ok_or(name);
     let latency = &object["latency_ns"];
-    let percentile = |name: &str| latency[name].as_f64();
-    let answered = latency["count"].as_u64().ok_or("latency_ns")? > 0;
-    let percentiles = (|| Some([percentile("p50")?, percentile("p99")?, percentile("p99.9")?]))();
+    let percentile = |name: &'static str| latency[name].as_f64().ok_or(name);
+    let latency = match latency["count"].as_u64().ok_or("latency_ns")? {
+        0 => None,
+        _ => Some([percentile("p50")?, percentile("p99")?, percentile("p99.9")?]),
+    };
     let label = match object["label"].as_str() {
         None | Some("") => object["target"].as_str().ok_or("target")?,
         Some(label) => label,
     };
-    if object.get("offered_per_s").is_none() {
-        return Err("offered_per_s");
-    }
+    let offered = match object.get("offered_per_s") {
+        Some(Value::Null) => None,
+        _ => Some(number("offered_per_s")?),
+    };
     Ok(Dot {
         label: label.to_owned(),
-        offered: object["offered_per_s"].as_f64(),
+        offered,
         replies: number("replies_per_s")?,
-        latency: percentiles.filter(|_| answered),
+        latency,
         unsent: number("unsent")?,
+        place: measured_at(object),
     })
 }
 
@@ -146,15 +145,18 @@ fn dot(object: &Value) -> Result<Dot, &'static str> {
 fn measured_at(object: &Value) -> String {
     let manifest = &object["manifest"];
     let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+    let cores = match manifest["cores"].as_u64() {
+        Some(1) => "1 core".to_owned(),
+        Some(cores) => format!("{cores} cores"),
+        None => "? cores".to_owned(),
+    };
     format!(
-        "{}, {} cores, Linux {}. NTPv{}, {}; {} s a step. Hollow: more than 1 % of the requests did not leave in \
-         time. Dashed across: closed loop.",
+        "{}, {cores}, Linux {}. NTPv{}, {}; {} s a step.",
         text(&manifest["processor"]),
-        manifest["cores"],
         text(&manifest["kernel"]),
         object["version"],
         text(&object["mix"]),
-        object["seconds"],
+        object["seconds"].as_f64().unwrap_or_default(),
     )
 }
 
@@ -255,7 +257,8 @@ mod tests {
     use super::*;
 
     const LINE: &str = r#"{"label":"","target":"127.0.0.1:123","offered_per_s":1000.0,"replies_per_s":999.5,
-        "unsent":0.0,"latency_ns":{"count":5,"p50":1,"p99":2,"p99.9":3}}"#;
+        "unsent":0.0,"latency_ns":{"count":5,"p50":1,"p99":2,"p99.9":3},"seconds":2.0,"version":4,"mix":"basic=1",
+        "manifest":{"processor":"Z80","cores":1,"kernel":"6.18"}}"#;
 
     fn line() -> String {
         LINE.replace('\n', "")
@@ -263,12 +266,16 @@ mod tests {
 
     #[test]
     fn a_line_is_a_dot() {
-        let (dots, _) = dots("a.json", &format!("{}\n\n{}\n", line(), line())).unwrap();
+        let dots = dots("a.json", &format!("{}\n\n{}\n", line(), line())).unwrap();
         assert_eq!(dots.len(), 2);
         assert_eq!(dots[0].label, "127.0.0.1:123");
         assert_eq!(
             (dots[0].offered, dots[0].latency),
             (Some(1000.0), Some([1.0, 2.0, 3.0]))
+        );
+        assert_eq!(
+            dots[0].place,
+            "Z80, 1 core, Linux 6.18. NTPv4, basic=1; 2 s a step."
         );
     }
 
@@ -282,6 +289,8 @@ mod tests {
             missing,
             "a.json:1: not a line of maser bench --json: it has no unsent"
         );
+        assert!(said(&line().replace("1000.0", "\"1000\"")).ends_with("it has no offered_per_s"));
+        assert!(said(&line().replace("p99.9", "p99.8")).ends_with("it has no p99.9"));
         assert!(said("{}").ends_with("it has no latency_ns"));
         assert!(said("[1]").ends_with("it has no latency_ns"));
     }

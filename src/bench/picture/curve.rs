@@ -13,6 +13,8 @@ pub struct Dot {
     pub latency: Option<[f64; 3]>,
     /// Share of the requests that did not leave in time.
     pub unsent: f64,
+    /// Machine and load, in a few words.
+    pub place: String,
 }
 
 /// A run: its steps by rate, repeated ones together.
@@ -45,12 +47,16 @@ pub(super) struct Spread {
 
 /// More than this share not sent: the harness was the limit.
 const UNSENT_MAX: f64 = 0.01;
+/// Neither a rate nor a time in nanoseconds is greater; what is, is no figure of the harness.
+const MOST: f64 = 1e12;
+/// Nor is a rate less that is offered.
+const LEAST_OFFERED: f64 = 0.01;
 
 impl Spread {
-    /// Of figures that are finite and not negative; `None` of none.
+    /// Of figures that can be drawn; `None` of none.
     fn of(figures: impl Iterator<Item = f64>) -> Option<Self> {
         let mut figures: Vec<f64> = figures
-            .filter(|figure| figure.is_finite() && *figure >= 0.0)
+            .filter(|figure| (0.0..=MOST).contains(figure))
             .collect();
         figures.sort_by(f64::total_cmp);
         let middle = figures.len() / 2;
@@ -82,7 +88,7 @@ fn curve(label: &str, dots: &[Dot]) -> Curve {
     let own = || dots.iter().filter(|dot| dot.label == label);
     let mut rates: Vec<f64> = own()
         .filter_map(|dot| dot.offered)
-        .filter(|rate| rate.is_finite() && *rate > 0.0)
+        .filter(|rate| (LEAST_OFFERED..=MOST).contains(rate))
         .collect();
     rates.sort_by(f64::total_cmp);
     rates.dedup_by(|one, other| is_same(*one, *other));
@@ -125,6 +131,7 @@ mod tests {
             replies,
             latency: Some([1e5, 2e5, 3e5]),
             unsent: 0.0,
+            place: String::new(),
         }
     }
 
@@ -164,6 +171,8 @@ mod tests {
             dot("a", Some(f64::NAN), 1.0),
             dot("a", Some(1e3), f64::INFINITY),
             dot("a", Some(-5.0), 1.0),
+            dot("a", Some(1e300), 1.0),
+            dot("a", Some(1e3), 1.7e308),
         ];
         assert!(curves(&dots)[0].rungs.is_empty());
     }

@@ -4,11 +4,13 @@
 
 mod curve;
 mod scale;
+mod text;
 
 use std::fmt::{self, Write as _};
 
 use curve::{Curve, Rung, Spread, curves};
 use scale::Scale;
+use text::{cut, escaped, width, wrapped};
 
 pub use curve::Dot;
 
@@ -18,11 +20,17 @@ const LEFT: f64 = 76.0;
 const RIGHT: f64 = WIDTH - 20.0;
 const PANEL_HEIGHT: f64 = 270.0;
 const LINE: f64 = 21.0;
-/// No letter of the fonts named below is wider than this on the average of a text.
-const LETTER: f64 = 8.0;
-const LABEL_LETTERS_MAX: usize = 40;
-/// Letters of a line at the foot, which is set smaller.
-const FOOT_LETTERS: usize = 92;
+/// Height of letters, and of those at the foot.
+const LETTER: f64 = 15.0;
+const FOOT_LETTER: f64 = 12.0;
+/// A run's name is cut where it would be wider.
+const LABEL_WIDTH_MAX: f64 = 400.0;
+/// From 1 to this many times as much on a linear axis; a logarithmic one has more.
+const LINEAR_MAX: f64 = 10.0;
+/// And less than this is one rate for the eye, in the middle of its axis.
+const LINEAR_MIN: f64 = 1.25;
+/// Half the width of a band with a single rate.
+const BAND_HALF: f64 = 6.0;
 /// Runs have colours and marks by turns.
 const COLOURS: usize = 6;
 
@@ -39,15 +47,19 @@ text{font:15px system-ui,-apple-system,'Segoe UI','DejaVu Sans',sans-serif;fill:
 .curve{fill:none;stroke-width:2;stroke-linejoin:round}.band{opacity:.16;stroke:none}
 ";
 
-/// Draws all runs into one picture; `foot` says where they were measured.
-pub fn draw(dots: &[Dot], foot: &str) -> String {
+/// What the signs mean.
+const SIGNS: &str = "Dotted: all answered. Hollow: more than 1 % of the requests did not leave in time. Shaded: \
+                     repeated, from least to most. Dashed across: closed loop.";
+
+/// Draws all runs into one picture.
+pub fn draw(dots: &[Dot]) -> String {
     let curves = curves(dots);
     let legend = Legend::of(&curves);
     let top = 16.0 + legend.height;
     let replies = Panel::replies(&curves, top + 34.0);
-    let latency = Panel::latency(&curves, replies.bottom + 92.0);
-    let foot = wrapped(foot);
-    let foot_top = latency.bottom + 62.0;
+    let latency = Panel::latency(&curves, replies.bottom + 95.0);
+    let foot = foot(dots);
+    let foot_top = latency.bottom + 68.0;
     let lines = f64::from(u16::try_from(foot.len()).unwrap_or(u16::MAX));
     let height = foot_top + 16.0 * lines + 8.0;
 
@@ -73,6 +85,29 @@ pub fn draw(dots: &[Dot], foot: &str) -> String {
     }
     svg += "</svg>\n";
     svg
+}
+
+/// Where the runs were measured, each by its name where they differ; and what the signs mean.
+fn foot(dots: &[Dot]) -> Vec<String> {
+    let mut places: Vec<(&str, Vec<&str>)> = Vec::new();
+    for Dot { label, place, .. } in dots {
+        match places.iter_mut().find(|(other, _)| other == place) {
+            Some((_, labels)) if labels.contains(&label.as_str()) => {}
+            Some((_, labels)) => labels.push(label),
+            None => places.push((place, vec![label])),
+        }
+    }
+    let is_one = places.len() == 1;
+    let told = places.into_iter().map(|(place, labels)| {
+        if is_one {
+            place.to_owned()
+        } else {
+            format!("{}: {place}", labels.join(", "))
+        }
+    });
+    told.chain([SIGNS.to_owned()])
+        .flat_map(|text| wrapped(&text, FOOT_LETTER, RIGHT - 16.0))
+        .collect()
 }
 
 /// For who cannot see it.
@@ -102,8 +137,8 @@ impl Legend {
         let (mut x, mut y) = (16.0, 30.0);
         let mut svg = String::new();
         for (number, curve) in curves.iter().enumerate() {
-            let label: String = curve.label.chars().take(LABEL_LETTERS_MAX).collect();
-            let width = 44.0 + LETTER * letters(&label);
+            let label = cut(&curve.label, LETTER, LABEL_WIDTH_MAX);
+            let width = 46.0 + width(&label, LETTER);
             if x > 16.0 && x + width > RIGHT {
                 (x, y) = (16.0, y + LINE);
             }
@@ -146,26 +181,18 @@ impl Panel {
             rungs.chain(curve.ceiling.map(|ceiling| ceiling.most))
         });
         let most = replies.fold(1.0, f64::max);
-        let (x, y) = (rates(curves), Scale::linear(most, (bottom, top)));
+        let (x, y) = (rates(curves), Scale::linear(0.0, most, (bottom, top)));
         let mut svg = frame("Replies a second", (&x, &y), scale::rate);
         // Where everything would be answered.
-        let (from, to) = x.ends();
-        let guide = (0..=60u8).map(|step| from * (to / from).powf(f64::from(step) / 60.0));
-        let guide = guide.take_while(|rate| *rate <= y.ends().1);
+        let guide = x.values_to(y.ends().1);
         line(
             &mut svg,
             guide.map(|rate| (x.place(rate), y.place(rate))),
             format_args!("class=\"guide\""),
         );
         for (number, curve) in curves.iter().enumerate() {
-            let colour = number % COLOURS;
             if let Some(ceiling) = curve.ceiling {
-                let height = y.place(ceiling.median);
-                let ends = [(x.place(from), height), (x.place(to), height)];
-                let style = format_args!(
-                    "class=\"curve\" stroke=\"var(--c{colour})\" stroke-dasharray=\"12 5\""
-                );
-                line(&mut svg, ends.into_iter(), style);
+                across(&mut svg, number, ceiling, &y);
             }
             let spreads: Vec<_> = curve
                 .rungs
@@ -193,7 +220,7 @@ impl Panel {
         let mut svg = frame("Latency from the intended moment", (&x, &y), scale::time);
         let mut at = RIGHT;
         for (name, dashes) in PERCENTILES.into_iter().rev() {
-            at -= LETTER * letters(name) + 46.0;
+            at -= width(name, LETTER) + 42.0;
             let middle = top - 21.0;
             let ends = [(at, middle), (at + 26.0, middle)];
             line(
@@ -223,7 +250,7 @@ impl Panel {
     }
 }
 
-/// The axis of offered rates, alike in both panels.
+/// The axis of offered rates, alike in both panels: logarithmic where they span more than a decade.
 fn rates(curves: &[Curve]) -> Scale {
     let rates = || {
         curves
@@ -238,7 +265,11 @@ fn rates(curves: &[Curve]) -> Scale {
     } else {
         (1e3, 1e5)
     };
-    Scale::logarithmic(least, most, (LEFT, RIGHT))
+    if (LINEAR_MIN..=LINEAR_MAX).contains(&(most / least)) {
+        Scale::linear(least, most, (LEFT, RIGHT))
+    } else {
+        Scale::logarithmic(least, most, (LEFT, RIGHT))
+    }
 }
 
 /// Title, grid, axes and their names.
@@ -281,7 +312,7 @@ fn frame(title: &str, (x, y): (&Scale, &Scale), name: fn(f64) -> String) -> Stri
             "<line class=\"axis\" x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"{bottom:.1}\" y2=\"{bottom:.1}\"/>\n\
              <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">requests offered a second</text>\n",
             f64::midpoint(LEFT, RIGHT),
-            bottom + 42.0,
+            bottom + 45.0,
         ),
     );
     svg
@@ -298,19 +329,18 @@ fn series(
 ) {
     let colour = number % COLOURS;
     let is_spread = |(_, spread): &(&Rung, Spread)| spread.most > spread.least;
-    if spreads.len() > 1 && spreads.iter().any(is_spread) {
-        let upper = spreads
-            .iter()
-            .map(|(rung, spread)| (x.place(rung.offered), y.place(spread.most)));
-        let lower = spreads.iter().rev();
-        let lower = lower.map(|(rung, spread)| (x.place(rung.offered), y.place(spread.least)));
-        let points = joined(upper.chain(lower));
-        add(
-            svg,
-            format_args!(
-                "<polygon class=\"band\" fill=\"var(--c{colour})\" points=\"{points}\"/>\n"
-            ),
-        );
+    if spreads.iter().any(is_spread) {
+        // A single rate has a band about its mark.
+        let half = if spreads.len() == 1 { BAND_HALF } else { 0.0 };
+        let upper = spreads.iter().flat_map(|(rung, spread)| {
+            let (at, height) = (x.place(rung.offered), y.place(spread.most));
+            [(at - half, height), (at + half, height)]
+        });
+        let lower = spreads.iter().rev().flat_map(|(rung, spread)| {
+            let (at, height) = (x.place(rung.offered), y.place(spread.least));
+            [(at + half, height), (at - half, height)]
+        });
+        band(svg, colour, upper.chain(lower));
     }
     let medians = || {
         spreads
@@ -326,6 +356,35 @@ fn series(
     for ((rung, _), at) in spreads.iter().zip(medians()) {
         mark(svg, number, at, rung.is_driven);
     }
+}
+
+/// A closed loop's figures, which have no rate: a line across with its mark at the ends.
+fn across(svg: &mut String, number: usize, spread: Spread, y: &Scale) {
+    let colour = number % COLOURS;
+    let [least, height, most] = [spread.least, spread.median, spread.most].map(|at| y.place(at));
+    if spread.most > spread.least {
+        let corners = [(LEFT, most), (RIGHT, most), (RIGHT, least), (LEFT, least)];
+        band(svg, colour, corners.into_iter());
+    }
+    let ends = [(LEFT, height), (RIGHT, height)];
+    let style =
+        format_args!("class=\"curve\" stroke=\"var(--c{colour})\" stroke-dasharray=\"12 5\"");
+    line(svg, ends.into_iter(), style);
+    for at in ends {
+        mark(svg, number, at, true);
+    }
+}
+
+fn band(svg: &mut String, colour: usize, corners: impl Iterator<Item = (f64, f64)>) {
+    let mut corners: Vec<_> = corners.collect();
+    corners.dedup();
+    add(
+        svg,
+        format_args!(
+            "<polygon class=\"band\" fill=\"var(--c{colour})\" points=\"{}\"/>\n",
+            joined(corners.into_iter())
+        ),
+    );
 }
 
 fn line(svg: &mut String, points: impl Iterator<Item = (f64, f64)>, style: fmt::Arguments<'_>) {
@@ -368,45 +427,6 @@ fn joined(points: impl Iterator<Item = (f64, f64)>) -> String {
 fn add(svg: &mut String, what: fmt::Arguments<'_>) {
     // Writing to a string cannot fail.
     let _ = svg.write_fmt(what);
-}
-
-fn letters(text: &str) -> f64 {
-    f64::from(u16::try_from(text.chars().count()).unwrap_or(u16::MAX))
-}
-
-/// As lines that are not too long; a word that is, is cut.
-fn wrapped(text: &str) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        let word: String = word.chars().take(FOOT_LETTERS).collect();
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + word.chars().count() < FOOT_LETTERS => {
-                line.push(' ');
-                line.push_str(&word);
-            }
-            _ => lines.push(word),
-        }
-    }
-    lines
-}
-
-/// As XML takes it: nothing that ends a text or an attribute, and no control characters.
-fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => safe += "&amp;",
-            '<' => safe += "&lt;",
-            '>' => safe += "&gt;",
-            '"' => safe += "&quot;",
-            '\'' => safe += "&#39;",
-            letter if letter.is_control() || matches!(letter, '\u{fffe}' | '\u{ffff}') => {
-                safe.push('\u{fffd}')
-            }
-            letter => safe.push(letter),
-        }
-    }
-    safe
 }
 
 #[cfg(test)]

@@ -6,20 +6,22 @@ pub(super) struct Scale {
     /// Values at both ends; as logarithms on a logarithmic axis.
     from: f64,
     to: f64,
-    is_log: bool,
+    /// From one named value to the next; `None`: a logarithmic axis.
+    step: Option<f64>,
     /// Places of both ends, in the picture's units.
     start: f64,
     end: f64,
 }
 
 impl Scale {
-    /// From zero to at least `most`, which is finite and positive.
-    pub(super) fn linear(most: f64, (start, end): (f64, f64)) -> Self {
-        let step = nice_step(most / 5.0);
+    /// From at most `least` to at least `most`, both finite, not negative and not the same.
+    pub(super) fn linear(least: f64, most: f64, (start, end): (f64, f64)) -> Self {
+        let step = nice_step((most - least) / 5.0);
+        let from = (least / step).floor() * step;
         Self {
-            from: 0.0,
-            to: (most / step).ceil().max(1.0) * step,
-            is_log: false,
+            from,
+            to: ((most / step).ceil() * step).max(from + step),
+            step: Some(step),
             start,
             end,
         }
@@ -33,7 +35,7 @@ impl Scale {
         Self {
             from: from - room,
             to: to + room,
-            is_log: true,
+            step: None,
             start,
             end,
         }
@@ -41,28 +43,42 @@ impl Scale {
 
     /// Where a value lies; outside the axis at its end.
     pub(super) fn place(&self, value: f64) -> f64 {
-        let value = if self.is_log { value.log10() } else { value };
+        let value = match self.step {
+            Some(_) => value,
+            None => value.log10(),
+        };
         let share = ((value - self.from) / (self.to - self.from)).clamp(0.0, 1.0);
         self.start + share * (self.end - self.start)
     }
 
     /// The values at both ends.
     pub(super) fn ends(&self) -> (f64, f64) {
-        if self.is_log {
-            (10f64.powf(self.from), 10f64.powf(self.to))
-        } else {
-            (self.from, self.to)
+        (self.value(self.from), self.value(self.to))
+    }
+
+    /// Values from the start of the axis to `most` or its end, evenly apart on it.
+    pub(super) fn values_to(&self, most: f64) -> impl Iterator<Item = f64> {
+        const STEPS: u8 = 60;
+        let share = (self.place(most) - self.start) / (self.end - self.start);
+        let length = share * (self.to - self.from);
+        (0..=STEPS)
+            .map(move |step| self.value(self.from + length * f64::from(step) / f64::from(STEPS)))
+    }
+
+    fn value(&self, at: f64) -> f64 {
+        match self.step {
+            Some(_) => at,
+            None => 10f64.powf(at),
         }
     }
 
-    /// Values to be named, no closer to one another than `apart`.
+    /// Values to be named, no closer to one another than `apart`; a linear axis has a handful anyway.
     pub(super) fn ticks(&self, apart: f64) -> Vec<f64> {
         let (least, most) = self.ends();
-        if !self.is_log {
-            let step = nice_step(most / 5.0);
+        if let Some(step) = self.step {
             return (0..=64u8)
-                .map(|number| f64::from(number) * step)
-                .take_while(|value| *value <= most * 1.000_001)
+                .map(|number| least + f64::from(number) * step)
+                .take_while(|value| *value <= most + 0.001 * step)
                 .collect();
         }
         for steps in [&[1.0, 2.0, 5.0][..], &[1.0, 3.0], &[1.0]] {
@@ -104,7 +120,9 @@ fn nice_step(step: f64) -> f64 {
 
 /// A rate for people: 500, 10 k, 1.5 M.
 pub(super) fn rate(value: f64) -> String {
-    if value >= 1e6 {
+    if value >= 1e9 {
+        format!("{} G", short(value / 1e9))
+    } else if value >= 1e6 {
         format!("{} M", short(value / 1e6))
     } else if value >= 1e3 {
         format!("{} k", short(value / 1e3))
@@ -145,9 +163,12 @@ mod tests {
 
     #[test]
     fn ticks_are_round() {
-        let scale = Scale::linear(95_000.0, (0.0, 300.0));
+        let scale = Scale::linear(0.0, 95_000.0, (0.0, 300.0));
         assert_eq!(scale.ticks(30.0).last(), Some(&100_000.0));
         assert_eq!(scale.ticks(30.0).len(), 6);
+        let scale = Scale::linear(10_000.0, 33_750.0, (0.0, 500.0));
+        let named: Vec<_> = scale.ticks(40.0).into_iter().map(rate).collect();
+        assert_eq!(named, ["10 k", "15 k", "20 k", "25 k", "30 k", "35 k"]);
         let scale = Scale::logarithmic(10_000.0, 500_000.0, (0.0, 500.0));
         let named: Vec<_> = scale.ticks(40.0).into_iter().map(rate).collect();
         assert_eq!(named, ["10 k", "20 k", "50 k", "100 k", "200 k", "500 k"]);
@@ -172,7 +193,8 @@ mod tests {
         ) {
             for scale in [
                 Scale::logarithmic(least, least * factor, (40.0, 600.0)),
-                Scale::linear(least * factor, (300.0, 10.0)),
+                Scale::linear(0.0, least * factor, (300.0, 10.0)),
+                Scale::linear(least, least * factor + 1e-3, (40.0, 600.0)),
             ] {
                 let place = scale.place(value);
                 prop_assert!((10.0..=600.0).contains(&place), "{place}");
@@ -180,6 +202,10 @@ mod tests {
                 prop_assert!(ticks.len() <= 64);
                 let (least, most) = scale.ends();
                 prop_assert!(ticks.iter().all(|tick| (least * 0.999..=most * 1.001).contains(tick)));
+                let values: Vec<_> = scale.values_to(value).collect();
+                prop_assert!(values.iter().all(|value| (least * 0.999..=most * 1.001).contains(value)));
+                let last = values.last().map(|last| scale.place(*last));
+                prop_assert!(last.is_some_and(|last| (last - place).abs() < 1e-6), "{last:?} is not {place}");
             }
         }
     }

@@ -86,8 +86,8 @@ impl<'a> Outputs<'a> {
             return Ok(());
         };
         let drawn = json::dots("this run", &self.lines);
-        let (dots, place) = drawn.map_err(|error| (error.to_string(), Exit::Failure))?;
-        std::fs::write(file, picture::draw(&dots, &place)).map_err(|error| unwritten("svg", &error))
+        let dots = drawn.map_err(|error| (error.to_string(), Exit::Failure))?;
+        std::fs::write(file, picture::draw(&dots)).map_err(|error| unwritten("svg", &error))
     }
 }
 

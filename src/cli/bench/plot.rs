@@ -21,19 +21,13 @@ impl Plot {
     pub(super) fn run(&self) -> Result<Exit, Mistake> {
         let failed = |text: String| (format!("plot: {text}"), Exit::Failure);
         let mut dots = Vec::new();
-        let mut foot = String::new();
         for file in &self.files {
             let name = file.display().to_string();
             let text = std::fs::read_to_string(file)
                 .map_err(|error| failed(format!("{name}: {error}")))?;
-            let (more, place) =
-                json::dots(&name, &text).map_err(|error| failed(error.to_string()))?;
-            dots.extend(more);
-            if foot.is_empty() {
-                foot = place;
-            }
+            dots.extend(json::dots(&name, &text).map_err(|error| failed(error.to_string()))?);
         }
-        let svg = picture::draw(&dots, &foot);
+        let svg = picture::draw(&dots);
         if self.svg.as_os_str() == "-" {
             say(&svg);
             return Ok(Exit::Success);
