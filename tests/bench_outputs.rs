@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod support;
 
+use maser::bench::NullServer;
 use support::node::Folder;
 use support::tool::{self, said};
 
@@ -75,6 +76,53 @@ fn a_ladder_leaves_figures_a_picture_and_a_histogram_a_rung() {
         both.contains(">null</text>") && both.contains(">other</text>"),
         "{both}"
     );
+}
+
+#[test]
+fn the_null_responders_latencies_do_not_take_the_targets_place() {
+    let folder = Folder::new();
+    let file = folder.write("a.hgrm", "").display().to_string();
+    let server = NullServer::start(None).expect("loopback");
+    let target = server.address().to_string();
+    let step = [
+        "--rate",
+        "200",
+        "--duration",
+        "0.3",
+        "--warmup",
+        "0",
+        "--late",
+        "10000",
+    ];
+    let output = maser(&[&["bench", &target, "--null", "--hgrm", &file][..], &step].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    for name in ["a.hgrm", "a.null.hgrm"] {
+        let text = folder.read(name);
+        assert!(
+            text.contains("Total count    =           60]"),
+            "{name}: {text}"
+        );
+    }
+}
+
+#[test]
+fn a_path_that_is_wrong_is_known_before_the_run() {
+    for (option, path, code) in [
+        ("--svg", "/nowhere/a.svg", 1),
+        ("--hgrm", "/nowhere/a.hgrm", 1),
+        ("--json", "/nowhere/a.json", 1),
+        ("--svg", "-", 2),
+        ("--hgrm", "-", 2),
+    ] {
+        let output = maser(&["bench", "--null", "--duration", "60", option, path]);
+        assert_eq!(output.status.code(), Some(code), "{}", said(&output));
+        assert!(output.stdout.is_empty(), "no table: {}", said(&output));
+        let text = String::from_utf8(output.stderr).expect("text");
+        assert!(
+            text.starts_with(&format!("maser bench: {option}")),
+            "{text}"
+        );
+    }
 }
 
 #[test]

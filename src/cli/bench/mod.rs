@@ -118,7 +118,7 @@ pub(super) struct Bench {
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
     /// Write the latencies to this file as HdrHistogram's tools read them; of a ladder or a knee one file a
-    /// rate, which stands before the file's extension.
+    /// rate, which stands before the file's extension; those of --null beside a target in files of their own.
     #[arg(long, value_name = "FILE")]
     hgrm: Option<PathBuf>,
     /// No progress line on the terminal.
