@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use maser::auth::{Key, KeyStore, KeyType};
 use maser::server::{
-    AccessRule, AccessTable, Arrival, Chance, ClientTable, DropReason, Outcome, Plan, RateLimit,
-    RateLimiter, Responder, ResponderParts, Subnet,
+    AccessRule, AccessTable, Arrival, Chance, ClientTable, DropReason, InterleavedTable, Outcome,
+    Plan, RateLimit, RateLimiter, Responder, ResponderParts, Subnet,
 };
 use maser::wire::{
     HEADER_LEN, HeaderMut, KeyId, LeapIndicator, NtpTimestamp, RawTime, ReferenceId,
@@ -162,6 +162,7 @@ fn responder(client_bytes: Option<usize>, limit: Option<RateLimit>) -> Responder
         access: AccessTable::new(&[rule]),
         require_auth: AccessTable::new(&[]),
         clients: client_bytes.map(|bytes| ClientTable::new(bytes, [7; 16])),
+        interleaved: client_bytes.map(|bytes| InterleavedTable::new(bytes / 4)),
         limiter: limit.map(RateLimiter::new),
         poll_min: limit.map(|limit| limit.interval_log2),
         keys: Arc::new(KeyStore::new(&[key()]).0),

@@ -15,8 +15,8 @@ use maser::config::Pace as PaceConfig;
 use maser::node::counters::WorkerCounters;
 use maser::node::{Pace, Published, Subscription, Worker, WorkerParts};
 use maser::server::{
-    AccessRule, AccessTable, Chance, ClientTable, RateLimit, RateLimiter, Responder,
-    ResponderParts, Subnet,
+    AccessRule, AccessTable, Chance, ClientTable, InterleavedTable, RateLimit, RateLimiter,
+    Responder, ResponderParts, Subnet,
 };
 use maser::sys::{PortOptions, UdpPort};
 use maser::wire::{KeyId, LeapIndicator, SystemVariables};
@@ -104,6 +104,7 @@ fn worker(published: &Arc<Published>, counters: &Arc<WorkerCounters>) -> (Worker
         require_auth: AccessTable::new(&[rule([127, 0, 8, 0], true)]),
         // Small, so that strangers push each other out.
         clients: Some(ClientTable::new(4096, [3; 16])),
+        interleaved: Some(InterleavedTable::new(4096)),
         limiter: Some(RateLimiter::new(limit)),
         poll_min: Some(-8),
         keys: Arc::new(keys()),

@@ -20,7 +20,9 @@ use super::worker::{WAKE, Worker, WorkerParts};
 use super::{Pace, Subscription, keys};
 use crate::auth::{self, KeyStore};
 use crate::config::{Config, Notice, RuntimeConfig, ServerConfig, Steer, Unsynchronised};
-use crate::server::{AccessTable, Chance, ClientTable, RateLimiter, Responder, ResponderParts};
+use crate::server::{
+    AccessTable, Chance, ClientTable, InterleavedTable, RateLimiter, Responder, ResponderParts,
+};
 use crate::sys::{UdpPort, clock, process, random};
 
 /// What the command line says beyond the configuration.
@@ -419,11 +421,19 @@ fn responder(
     Responder::new(ResponderParts {
         access: AccessTable::new(&server.access),
         require_auth: AccessTable::new(&server.require_auth),
-        clients: client_log_bytes.map(|bytes| ClientTable::new(bytes, seeds.clients)),
+        clients: client_log_bytes
+            .map(|bytes| ClientTable::new(bytes - interleaved_bytes(bytes), seeds.clients)),
+        interleaved: client_log_bytes.map(|bytes| InterleavedTable::new(interleaved_bytes(bytes))),
         limiter: server.rate_limit.map(RateLimiter::new),
         poll_min: server.rate_limit.map(|limit| limit.interval_log2),
         keys,
         silent_unsynchronised: server.unsynchronised == Unsynchronised::Silent,
         chance: Chance::new(seeds.chance),
     })
+}
+
+/// What `clientloglimit` has for interleaved replies: as chrony, as many of them as of clients. A client
+/// takes 72 bytes, a reply 16.
+const fn interleaved_bytes(client_log_bytes: usize) -> usize {
+    client_log_bytes / 88 * 16
 }

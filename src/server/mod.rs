@@ -9,6 +9,7 @@
 mod access;
 mod chance;
 mod clients;
+mod interleaved;
 mod outcome;
 mod ratelimit;
 mod responder;
@@ -16,6 +17,7 @@ mod responder;
 pub use access::{AccessRule, AccessTable, Subnet};
 pub use chance::Chance;
 pub use clients::{Client, ClientTable, Interval};
-pub use outcome::{DropReason, Outcome, Plan};
+pub use interleaved::InterleavedTable;
+pub use outcome::{DropReason, Exchange, Outcome, Plan};
 pub use ratelimit::{Admit, RateLimit, RateLimiter};
 pub use responder::{Arrival, Responder, ResponderParts};

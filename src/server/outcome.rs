@@ -21,6 +21,19 @@ pub struct Plan {
     pub key: Option<KeyIndex>,
     /// Whether it is a kiss.
     pub kiss: bool,
+    /// What it has to do with the replies before and after it.
+    pub exchange: Exchange,
+}
+
+/// A reply's place in interleaved mode (RFC 9769).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exchange {
+    /// It stands alone.
+    Basic,
+    /// It stands alone, and when it left is kept for the client's next request.
+    Remembered,
+    /// It tells when the one before it left, and is remembered likewise.
+    Interleaved,
 }
 
 impl Plan {
@@ -29,6 +42,7 @@ impl Plan {
         len: HEADER_LEN,
         key: None,
         kiss: false,
+        exchange: Exchange::Basic,
     };
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::access::AccessTable;
 use super::chance::Chance;
 use super::clients::ClientTable;
-use super::outcome::{DropReason, Outcome, Plan};
+use super::interleaved::InterleavedTable;
+use super::outcome::{DropReason, Exchange, Outcome, Plan};
 use super::ratelimit::{Admit, RateLimiter};
 use crate::auth::{KeyIndex, KeyStore, Verdict};
 use crate::wire::{
@@ -39,6 +40,8 @@ pub struct ResponderParts {
     pub require_auth: AccessTable,
     /// `clientloglimit`; `None` with `noclientlog`.
     pub clients: Option<ClientTable>,
+    /// Replies to clients in interleaved mode; `None` with `noclientlog`.
+    pub interleaved: Option<InterleavedTable>,
     /// `ratelimit`; has no effect without a client table.
     pub limiter: Option<RateLimiter>,
     /// log2 of the limit's interval: what a reply's poll field says at least.
@@ -102,8 +105,8 @@ impl Responder {
     #[inline]
     pub fn prepare(&mut self, arrival: &Arrival, packet: &mut [u8]) -> Outcome {
         match self.judge(arrival, packet) {
-            Ok((plan, mode)) => {
-                self.write_reply(&plan, mode, arrival, packet);
+            Ok((mut plan, mode)) => {
+                self.write_reply(&mut plan, mode, arrival, packet);
                 Outcome::Answer(plan)
             }
             Err(reason) => Outcome::Drop(reason),
@@ -119,14 +122,44 @@ impl Responder {
         let Some(header) = reply.first_chunk_mut() else {
             return;
         };
-        let origin = HeaderView::new(header).origin_timestamp();
+        let view = HeaderView::new(header);
+        let (version, origin) = (view.version(), view.origin_timestamp());
+        let receive = view.receive_timestamp();
         let cooked = self.template.correction.cook(departure).0;
-        let transmit = self.fuzz(cooked, 0, origin);
-        let version = HeaderView::new(header).version();
-        HeaderMut::new(header).set_transmit_timestamp(transmit);
+        if plan.exchange != Exchange::Interleaved {
+            let transmit = self.fuzz(cooked, 0, origin);
+            HeaderMut::new(header).set_transmit_timestamp(transmit);
+        }
+        if let (Exchange::Remembered | Exchange::Interleaved, Some(table)) =
+            (plan.exchange, &mut self.parts.interleaved)
+        {
+            // Until the kernel's stamp comes, if it does.
+            table.left(receive, cooked);
+        }
         if let Some(key) = plan.key {
             self.parts.keys.sign(key, version, reply, HEADER_LEN);
         }
+    }
+
+    /// A reply that carries this receive timestamp left at `departure`, as the kernel or the network card
+    /// saw it.
+    pub fn left(&mut self, receive: NtpTimestamp, departure: RawTime) {
+        let cooked = self.template.correction.cook(departure).0;
+        if let Some(table) = &mut self.parts.interleaved {
+            table.left(receive, cooked);
+        }
+    }
+
+    /// The clock was stepped: departures kept from before it are of another time.
+    pub fn forget_departures(&mut self) {
+        if let Some(table) = &mut self.parts.interleaved {
+            table.clear();
+        }
+    }
+
+    /// The replies kept for interleaved clients, for reports.
+    pub const fn interleaved(&self) -> Option<&InterleavedTable> {
+        self.parts.interleaved.as_ref()
     }
 
     /// The table of clients, for reports.
@@ -168,6 +201,7 @@ impl Responder {
                     len,
                     key: Some(key),
                     kiss,
+                    exchange: Exchange::Basic,
                 }
             }
         };
@@ -215,16 +249,25 @@ impl Responder {
     }
 
     #[inline]
-    fn write_reply(&mut self, plan: &Plan, mode: Mode, arrival: &Arrival, packet: &mut [u8]) {
+    fn write_reply(&mut self, plan: &mut Plan, mode: Mode, arrival: &Arrival, packet: &mut [u8]) {
         let Some(bytes) = packet.first_chunk_mut::<HEADER_LEN>() else {
             return;
         };
         let request = HeaderView::new(bytes);
         let version = request.version();
         let poll = request.poll().max(self.parts.poll_min.unwrap_or(i8::MIN));
-        let origin = request.transmit_timestamp();
+        let previous = self.previous_departure(plan, request);
+        let origin = match previous {
+            Some(_) => request.receive_timestamp(),
+            None => request.transmit_timestamp(),
+        };
         let cooked = self.template.correction.cook(arrival.received).0;
         let receive = self.fuzz(cooked, 1, origin);
+        if let (Exchange::Remembered | Exchange::Interleaved, Some(table)) =
+            (plan.exchange, &mut self.parts.interleaved)
+        {
+            table.remember(receive);
+        }
 
         *bytes = self.template.header;
         let mut reply = HeaderMut::new(bytes);
@@ -238,6 +281,36 @@ impl Responder {
         reply.set_poll(poll);
         reply.set_origin_timestamp(origin);
         reply.set_receive_timestamp(receive);
+        if let Some(departure) = previous {
+            let transmit = self.fuzz(departure, 0, origin);
+            HeaderMut::new(bytes).set_transmit_timestamp(transmit);
+        }
+    }
+
+    /// When the reply before this one left, if the request asks for that and it is known. Whether it asks
+    /// is told as chrony does: NTPv4, an origin with bit 0 set as our receive timestamps have it, and a
+    /// receive timestamp other than the transmit timestamp. Such a client's next request may ask about
+    /// this reply, so it is remembered in any case.
+    #[inline]
+    fn previous_departure(
+        &mut self,
+        plan: &mut Plan,
+        request: HeaderView<'_>,
+    ) -> Option<NtpTimestamp> {
+        let table = self.parts.interleaved.as_mut()?;
+        let origin = request.origin_timestamp();
+        let asks = request.version() == VERSION_MAX
+            && origin.to_bits() & 1 == 1
+            && request.receive_timestamp() != request.transmit_timestamp();
+        if plan.kiss || !asks {
+            return None;
+        }
+        let departure = table.take(origin);
+        plan.exchange = match departure {
+            Some(_) => Exchange::Interleaved,
+            None => Exchange::Remembered,
+        };
+        departure
     }
 
     /// `exact` with chance in the bits below the clock's precision, and `bit_0` as the lowest.
@@ -279,5 +352,7 @@ fn reply_mode(header: HeaderView<'_>, port: u16) -> Option<Mode> {
     }
 }
 
+#[cfg(test)]
+mod interleaved_tests;
 #[cfg(test)]
 mod tests;

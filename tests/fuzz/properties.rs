@@ -11,8 +11,8 @@ use maser::bench::frame;
 use maser::config::{self, Origin, Outside, Place, keyfile};
 use maser::control::{REPLY_HEADER_LEN, TRACKING_REPLY_LEN, TrackingReport};
 use maser::server::{
-    AccessRule, AccessTable, Arrival, Chance, ClientTable, Outcome, RateLimit, RateLimiter,
-    Responder, ResponderParts, Subnet,
+    AccessRule, AccessTable, Arrival, Chance, ClientTable, InterleavedTable, Outcome, RateLimit,
+    RateLimiter, Responder, ResponderParts, Subnet,
 };
 use maser::wire::{
     ExtensionFields, HEADER_LEN, HeaderView, KeyId, KissCode, LeapIndicator, Mode, NtpTimestamp,
@@ -201,6 +201,7 @@ fn responder(choice: u8) -> Responder {
         access: everybody(true),
         require_auth: everybody(choice & 2 != 0),
         clients: Some(ClientTable::new(1 << 12, [choice ^ 0x5a; 16])),
+        interleaved: Some(InterleavedTable::new(1 << 10)),
         limiter: (choice & 4 != 0).then(|| RateLimiter::new(limit)),
         poll_min: None,
         keys: Arc::new(keys()),

@@ -8,9 +8,9 @@ use crate::server::ratelimit::RateLimit;
 use crate::wire::{KeyId, NtpDuration, ReferenceId};
 
 const PEER: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 1));
-const T1: NtpTimestamp = NtpTimestamp::from_bits(0x0123_4567_89ab_cdef);
+pub(super) const T1: NtpTimestamp = NtpTimestamp::from_bits(0x0123_4567_89ab_cdef);
 
-fn at(nanos: u32) -> RawTime {
+pub(super) fn at(nanos: u32) -> RawTime {
     RawTime(NtpTimestamp::from_unix(1_800_000_000, nanos))
 }
 
@@ -22,12 +22,13 @@ fn everybody(allow: bool) -> AccessTable {
     }])
 }
 
-fn parts() -> ResponderParts {
+pub(super) fn parts() -> ResponderParts {
     let key = Key::new(KeyId(1), KeyType::Aes128, &[7; 16]).unwrap();
     ResponderParts {
         access: everybody(true),
         require_auth: everybody(false),
         clients: Some(ClientTable::new(1 << 14, [1; 16])),
+        interleaved: Some(InterleavedTable::new(1 << 12)),
         limiter: None,
         poll_min: None,
         keys: Arc::new(KeyStore::new(&[key]).0),
@@ -36,7 +37,7 @@ fn parts() -> ResponderParts {
     }
 }
 
-fn synchronised() -> SystemVariables {
+pub(super) fn synchronised() -> SystemVariables {
     SystemVariables {
         leap: LeapIndicator::NoWarning,
         stratum: 2,
@@ -47,7 +48,7 @@ fn synchronised() -> SystemVariables {
     }
 }
 
-fn arrival() -> Arrival {
+pub(super) fn arrival() -> Arrival {
     Arrival {
         peer: PEER,
         port: 40_000,
@@ -56,7 +57,7 @@ fn arrival() -> Arrival {
     }
 }
 
-fn request(first: u8) -> Vec<u8> {
+pub(super) fn request(first: u8) -> Vec<u8> {
     let mut packet = vec![0; HEADER_LEN];
     packet[0] = first;
     packet[2] = 6;
@@ -64,7 +65,7 @@ fn request(first: u8) -> Vec<u8> {
     packet
 }
 
-fn signed(keys: &KeyStore, mut packet: Vec<u8>) -> Vec<u8> {
+pub(super) fn signed(keys: &KeyStore, mut packet: Vec<u8>) -> Vec<u8> {
     let (len, version) = (packet.len(), packet[0] >> 3 & 7);
     packet.resize(len + 20, 0);
     keys.sign(keys.find(KeyId(1)).unwrap(), version, &mut packet, len)
@@ -72,7 +73,10 @@ fn signed(keys: &KeyStore, mut packet: Vec<u8>) -> Vec<u8> {
     packet
 }
 
-fn answer(responder: &mut Responder, mut packet: Vec<u8>) -> Result<Vec<u8>, DropReason> {
+pub(super) fn answer(
+    responder: &mut Responder,
+    mut packet: Vec<u8>,
+) -> Result<Vec<u8>, DropReason> {
     match responder.prepare(&arrival(), &mut packet) {
         Outcome::Drop(reason) => Err(reason),
         Outcome::Answer(plan) => {
