@@ -14,6 +14,7 @@ use super::counters::WorkerCounters;
 use super::log::{self as log_sink, LogOptions};
 use super::ports::{PortError, Ports};
 use super::publish::Published;
+use super::stamp_error::StampErrorCounts;
 use super::summary::Summary;
 use super::timekeeper::Timekeeper;
 use super::worker::{WAKE, Worker, WorkerParts};
@@ -392,6 +393,11 @@ impl Workers {
         Summary {
             seconds: std::time::Duration::from_nanos(elapsed_ns).as_secs_f64(),
             workers: cpus.iter().map(|cpu| Some(*cpu)).zip(counts).collect(),
+            transmit_errors: StampErrorCounts::sum(
+                self.counters
+                    .iter()
+                    .map(|counters| counters.transmit_errors().snapshot()),
+            ),
             queue_dropped: queues.dropped(),
         }
     }

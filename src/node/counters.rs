@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::stamp_error::StampErrors;
 use crate::server::Outcome;
 
 /// What is counted besides outcomes.
@@ -24,13 +25,17 @@ pub enum Event {
     ReceiveError,
     /// Records of clients that made room for others.
     ClientsEvicted,
+    /// Replies to interleaved clients that made room for others before they were asked about.
+    InterleavedEvicted,
+    /// Stamps of departures that the kernel gave.
+    TransmitStamp,
     /// Replies not sent because the clock was stepped while they were made.
     ClockStepped,
     /// Times the worker went to sleep because nothing came.
     Parked,
 }
 
-const EVENT_NAMES: [&str; 10] = [
+const EVENT_NAMES: [&str; 12] = [
     "timestamps_kernel",
     "timestamps_daemon",
     "bursts",
@@ -39,6 +44,8 @@ const EVENT_NAMES: [&str; 10] = [
     "send_no_room",
     "receive_errors",
     "clients_evicted",
+    "interleaved_evicted",
+    "transmit_stamps",
     "clock_stepped",
     "parked",
 ];
@@ -50,11 +57,17 @@ const COUNTERS: usize = Outcome::COUNTERS + EVENT_NAMES.len();
 /// There is one writer, so adding is a plain load and store: no locked instruction.
 #[derive(Debug)]
 #[repr(align(128))]
-pub struct WorkerCounters([AtomicU64; COUNTERS]);
+pub struct WorkerCounters {
+    counters: [AtomicU64; COUNTERS],
+    transmit_errors: StampErrors,
+}
 
 impl Default for WorkerCounters {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+        Self {
+            counters: std::array::from_fn(|_| AtomicU64::new(0)),
+            transmit_errors: StampErrors::default(),
+        }
     }
 }
 
@@ -74,17 +87,24 @@ impl WorkerCounters {
     /// Sets an event to a count that is kept elsewhere.
     #[inline]
     pub fn set(&self, event: Event, value: u64) {
-        self.0[event as usize].store(value, Ordering::Relaxed);
+        self.counters[event as usize].store(value, Ordering::Relaxed);
+    }
+
+    /// By how much sampled replies left at another moment than they said.
+    pub const fn transmit_errors(&self) -> &StampErrors {
+        &self.transmit_errors
     }
 
     /// All counters at about this moment.
     pub fn snapshot(&self) -> Counts {
-        Counts(std::array::from_fn(|at| self.0[at].load(Ordering::Relaxed)))
+        Counts(std::array::from_fn(|at| {
+            self.counters[at].load(Ordering::Relaxed)
+        }))
     }
 
     #[inline]
     fn add_at(&self, at: usize, amount: u64) {
-        let counter = &self.0[at];
+        let counter = &self.counters[at];
         counter.store(
             counter.load(Ordering::Relaxed).wrapping_add(amount),
             Ordering::Relaxed,

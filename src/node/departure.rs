@@ -1,40 +1,176 @@
-//! When a reply will leave: the clock reading at the seal, plus its place in the burst.
+//! When a reply will leave: the clock reading before the seal, plus what lies between that and the wire.
 //!
-//! One system call sends a burst, packet after packet, so the last of 64 leaves long after the clock was
-//! read. A worker times each burst and learns what one packet takes.
+//! Two things do. All replies of a burst are sealed before the first is sent, and one system call sends
+//! them, packet after packet, so the last of 64 leaves long after the first. A worker times the sealing, and
+//! learns the rest from the kernel's stamps of sampled replies, by their place in the burst; apart for the
+//! first burst after a sleep, when the caches are cold.
 
-/// A packet takes no longer than this on any machine worth a timestamp; more was a stall.
-const PER_PACKET_NS_MAX: i64 = 20_000;
-/// The estimate moves by 1/2^4 of what a burst shows.
+/// Departures are learned at these places, and lie between them for the others.
+const KNOTS: [u16; 12] = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
+/// An estimate moves by 1/2^4 of what a sample shows.
 const SMOOTHING_LOG2: u32 = 4;
+/// A sample farther than this from what was expected was held up, and counts for no more than this, in
+/// nanoseconds.
+const SURPRISE_NS_MAX: i64 = 2_000;
+/// Nothing takes longer on a machine worth a timestamp: a longer one was a stall or a step of the clock.
+const DELAY_NS_MAX: i64 = 1_000_000;
+const PER_PACKET_NS_MAX: i64 = 20_000;
 
-/// Learns the time from one packet's departure to the next within a burst.
+/// Replies of a burst without a MAC, and with one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sealing {
+    pub(super) unsigned: usize,
+    pub(super) signed: usize,
+}
+
+/// Learns the time from the clock reading to the departure.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Departure {
-    /// Sixteenths of nanoseconds, so that the mean can settle.
-    per_packet: i64,
+    /// From the end of the sealing to the wire, for a worker that was awake, and for one that slept.
+    awake: Curve,
+    woken: Curve,
+    /// Time to seal one reply, without and with a MAC.
+    unsigned: Mean,
+    signed: Mean,
+    /// Time a call takes per reply: all there is where the kernel gives no stamps.
+    per_packet: Mean,
 }
 
 impl Departure {
-    /// Nanoseconds from the clock reading to the departure of the reply at `place` (0 is the first).
+    /// Nanoseconds from the clock reading before the sealing to the end of the sealing.
     #[inline]
-    pub(super) const fn delay_ns(&self, place: u16) -> i64 {
-        (self.per_packet >> SMOOTHING_LOG2) * place as i64
+    pub(super) fn seal_ns(&self, sealing: Sealing) -> i64 {
+        self.unsigned.value() * count(sealing.unsigned)
+            + self.signed.value() * count(sealing.signed)
     }
 
-    /// Takes in that a burst of `replies` took `elapsed_ns` from the clock reading to the call's return.
-    ///
-    /// A step of the clock or a stall in between shows as an absurd duration, and counts for no more than
-    /// twice what was expected.
+    /// Nanoseconds from the end of the sealing to the departure of the reply at `place` (0 is the first).
     #[inline]
-    pub(super) fn learn(&mut self, replies: usize, elapsed_ns: i64) {
-        let Ok(replies @ 1..) = i64::try_from(replies) else {
+    pub(super) fn delay_ns(&self, place: u16, woken: bool) -> i64 {
+        let curve = if woken { &self.woken } else { &self.awake };
+        if curve.learned {
+            curve.at(place)
+        } else {
+            self.per_packet.value() * i64::from(place)
+        }
+    }
+
+    /// The kernel's stamp says that the reply at `place` left so many nanoseconds after the sealing.
+    pub(super) fn learn(&mut self, place: u16, woken: bool, delay_ns: i64) {
+        if !(0..=DELAY_NS_MAX).contains(&delay_ns) {
             return;
+        }
+        let per_packet = self.per_packet.value();
+        let curve = if woken {
+            &mut self.woken
+        } else {
+            &mut self.awake
         };
-        let expected = self.per_packet >> SMOOTHING_LOG2;
+        curve.learn(place, delay_ns, per_packet);
+    }
+
+    /// The sealing of a burst took so long.
+    pub(super) fn learn_sealing(&mut self, sealing: Sealing, elapsed_ns: i64) {
+        let (unsigned, signed) = (count(sealing.unsigned), count(sealing.signed));
+        if signed == 0 && unsigned > 0 {
+            self.unsigned.learn(elapsed_ns / unsigned);
+        } else if signed > 0 {
+            let unsigned_ns = self.unsigned.value() * unsigned;
+            self.signed
+                .learn(elapsed_ns.saturating_sub(unsigned_ns) / signed);
+        }
+    }
+
+    /// The call that sent a burst of `replies` took so long.
+    pub(super) fn learn_call(&mut self, replies: usize, elapsed_ns: i64) {
+        if replies > 0 {
+            self.per_packet.learn(elapsed_ns / count(replies));
+        }
+    }
+
+    /// Whether the kernel has given any stamp.
+    pub(super) const fn has_stamps(&self) -> bool {
+        self.awake.learned || self.woken.learned
+    }
+}
+
+/// Replies of a burst, which are few.
+fn count(replies: usize) -> i64 {
+    i64::try_from(replies).unwrap_or(i64::MAX)
+}
+
+/// A mean that forgets, of a time that a stall or a step of the clock may make absurd: such a one counts for
+/// no more than twice what was expected.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mean {
+    /// Sixteenths of nanoseconds, so that it can settle.
+    sixteenths: i64,
+}
+
+impl Mean {
+    const fn value(self) -> i64 {
+        self.sixteenths >> SMOOTHING_LOG2
+    }
+
+    fn learn(&mut self, seen_ns: i64) {
+        let expected = self.value();
         let most = (2 * expected + 1_000).min(PER_PACKET_NS_MAX);
-        let seen = (elapsed_ns / replies).clamp(0, most);
-        self.per_packet += seen - expected;
+        self.sixteenths += seen_ns.clamp(0, most) - expected;
+    }
+}
+
+/// Departure by place.
+#[derive(Clone, Debug, Default)]
+struct Curve {
+    knots: [Knot; KNOTS.len()],
+    learned: bool,
+}
+
+/// In 256ths of nanoseconds, so that it can settle.
+#[derive(Clone, Copy, Debug, Default)]
+struct Knot(i64);
+
+const KNOT_SHIFT: u32 = 8;
+
+impl Curve {
+    /// The knot at or below a place, and how far the place is on the way to the next, in 256ths.
+    #[inline]
+    fn locate(place: u16) -> (usize, i64) {
+        let place = place.min(KNOTS[KNOTS.len() - 1]);
+        let below = match place {
+            0 => 0,
+            place => place.ilog2() as usize + 1,
+        };
+        let Some(next) = KNOTS.get(below + 1) else {
+            return (below, 0);
+        };
+        let (from, to) = (i64::from(KNOTS[below]), i64::from(*next));
+        (below, (i64::from(place) - from) * 256 / (to - from))
+    }
+
+    #[inline]
+    fn at(&self, place: u16) -> i64 {
+        let (below, way) = Self::locate(place);
+        let above = (below + 1).min(KNOTS.len() - 1);
+        (self.knots[below].0 * (256 - way) + self.knots[above].0 * way) >> (KNOT_SHIFT + 8)
+    }
+
+    fn learn(&mut self, place: u16, delay_ns: i64, per_packet_ns: i64) {
+        if !self.learned {
+            // The first sample lifts a line that has the slope of the calls.
+            let first = delay_ns - per_packet_ns * i64::from(place);
+            for (knot, place) in self.knots.iter_mut().zip(KNOTS) {
+                knot.0 = (first.max(0) + per_packet_ns * i64::from(place)) << KNOT_SHIFT;
+            }
+            self.learned = true;
+            return;
+        }
+        let surprise = (delay_ns - self.at(place)).clamp(-SURPRISE_NS_MAX, SURPRISE_NS_MAX);
+        let step = (surprise << KNOT_SHIFT) >> SMOOTHING_LOG2;
+        let (below, way) = Self::locate(place);
+        let above = (below + 1).min(KNOTS.len() - 1);
+        self.knots[below].0 += (step * (256 - way)) >> 8;
+        self.knots[above].0 += (step * way) >> 8;
     }
 }
 
@@ -42,34 +178,93 @@ impl Departure {
 mod tests {
     use super::*;
 
-    #[test]
-    fn settles_on_what_a_packet_takes() {
-        let mut departure = Departure::default();
-        for _ in 0..200 {
-            departure.learn(32, 32 * 1_700);
-        }
-        assert!(
-            (departure.delay_ns(10) - 17_000).abs() < 200,
-            "{}",
-            departure.delay_ns(10)
-        );
-        assert_eq!(departure.delay_ns(0), 0);
+    /// A machine on which the first packet takes 1.5 µs and each further one 0.9 µs.
+    fn leaves(place: u16) -> i64 {
+        1_500 + 900 * i64::from(place)
     }
 
     #[test]
-    fn a_stall_or_a_step_does_not_poison_it() {
+    fn settles_on_what_the_kernel_says_at_every_place() {
+        let mut departure = Departure::default();
+        departure.learn_call(64, 64 * 1_000);
+        for round in 0..40_000u32 {
+            let place = u16::try_from(round % 64).unwrap();
+            departure.learn(place, false, leaves(place));
+        }
+        for place in 0..64 {
+            let error = departure.delay_ns(place, false) - leaves(place);
+            assert!(error.abs() <= 20, "place {place}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_worker_that_slept_is_learned_apart() {
         let mut departure = Departure::default();
         for _ in 0..200 {
-            departure.learn(8, 8 * 2_000);
+            departure.learn(0, false, 1_500);
+            departure.learn(0, true, 6_000);
         }
-        let before = departure.delay_ns(1);
-        departure.learn(8, 50_000_000);
-        departure.learn(8, -3_600_000_000_000);
-        assert!((departure.delay_ns(1) - before).abs() < 400);
-        departure.learn(0, 5);
-        for _ in 0..10_000 {
-            departure.learn(1, i64::MAX);
+        assert_eq!(departure.delay_ns(0, false), 1_500);
+        assert_eq!(departure.delay_ns(0, true), 6_000);
+    }
+
+    #[test]
+    fn without_stamps_the_calls_duration_is_all_there_is() {
+        let mut departure = Departure::default();
+        for _ in 0..200 {
+            departure.learn_call(32, 32 * 1_700);
         }
-        assert!(departure.delay_ns(1) <= PER_PACKET_NS_MAX);
+        assert!((departure.delay_ns(10, true) - 17_000).abs() < 200);
+        assert_eq!(departure.delay_ns(0, false), 0);
+    }
+
+    #[test]
+    fn sealing_is_learned_for_both_kinds() {
+        let mut departure = Departure::default();
+        let burst = |unsigned, signed| Sealing { unsigned, signed };
+        for _ in 0..300 {
+            departure.learn_sealing(burst(10, 0), 10 * 20);
+            departure.learn_sealing(burst(10, 20), 10 * 20 + 20 * 110);
+        }
+        let all = departure.seal_ns(burst(1, 1));
+        assert!((128..=130).contains(&all), "{all}");
+    }
+
+    #[test]
+    fn stalls_and_steps_do_not_poison_it() {
+        let mut departure = Departure::default();
+        for _ in 0..1_000 {
+            departure.learn(3, false, leaves(3));
+        }
+        let before = departure.delay_ns(3, false);
+        for absurd in [-3_600_000_000_000, 50_000_000, i64::MAX, i64::MIN, -1] {
+            departure.learn(3, false, absurd);
+            departure.learn_call(8, absurd);
+            let sealing = Sealing {
+                unsigned: 3,
+                signed: 1,
+            };
+            departure.learn_sealing(sealing, absurd);
+        }
+        assert_eq!(departure.delay_ns(3, false), before);
+        // One reply in a hundred is held up for 50 µs: the others stay as they are.
+        for round in 0..10_000 {
+            departure.learn(
+                3,
+                false,
+                leaves(3) + if round % 100 == 0 { 50_000 } else { 0 },
+            );
+        }
+        let error = departure.delay_ns(3, false) - leaves(3);
+        assert!(error.abs() < 200, "{error}");
+    }
+
+    #[test]
+    fn every_place_lies_between_its_knots() {
+        for place in 0..=u16::MAX {
+            let (below, way) = Curve::locate(place);
+            assert!(below < KNOTS.len() && (0..256).contains(&way), "{place}");
+            assert!(KNOTS[below] <= place);
+        }
     }
 }

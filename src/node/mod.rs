@@ -16,6 +16,8 @@ mod log;
 mod pace;
 mod ports;
 mod publish;
+mod stamp_error;
+mod stamps;
 mod steps;
 mod summary;
 mod timekeeper;
@@ -27,6 +29,7 @@ pub use log::LogOptions;
 pub use pace::{Next, Pace};
 pub use ports::PortError;
 pub use publish::{Published, Subscription};
+pub use stamp_error::{StampErrorCounts, StampErrors};
 pub use summary::Summary;
 pub use worker::{Worker, WorkerParts};
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::counters::{Counts, Event};
+use super::stamp_error::StampErrorCounts;
 
 /// A run in figures.
 #[derive(Clone, Debug)]
@@ -11,6 +12,8 @@ pub struct Summary {
     pub seconds: f64,
     /// Each worker's core, if it is pinned, and its counts.
     pub workers: Vec<(Option<usize>, Counts)>,
+    /// By how much sampled replies left at another moment than they said.
+    pub transmit_errors: StampErrorCounts,
     /// Datagrams the kernel dropped because a socket's queue was full.
     pub queue_dropped: u64,
 }
@@ -30,6 +33,17 @@ impl fmt::Display for Summary {
             "receive timestamps: {:.3} % the kernel's",
             percent(kernel, total.received())
         )?;
+        let errors = &self.transmit_errors;
+        if errors.count() > 0 {
+            writeln!(
+                f,
+                "transmit timestamps: {:+.2} us off in the mean, 99 % within {:.3} us, by {} stamps of the \
+                 kernel's",
+                errors.mean_ns() / 1e3,
+                micros(errors.bound_ns(0.99)),
+                errors.count(),
+            )?;
+        }
         for (worker, (cpu, counts)) in self.workers.iter().enumerate() {
             let place = cpu.map_or_else(
                 || "on no core of its own".into(),
@@ -50,6 +64,11 @@ fn line(f: &mut fmt::Formatter<'_>, name: &str, value: u64) -> fmt::Result {
     writeln!(f, "  {name:<20} {value:>15}")
 }
 
+#[expect(clippy::cast_precision_loss, reason = "a bound for people")]
+const fn micros(nanos: i64) -> f64 {
+    nanos as f64 / 1e3
+}
+
 /// `part` in `whole`; of nothing, all.
 #[expect(clippy::cast_precision_loss, reason = "a share for people")]
 fn percent(part: u64, whole: u64) -> f64 {
@@ -63,6 +82,7 @@ fn percent(part: u64, whole: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::StampErrors;
     use crate::node::counters::WorkerCounters;
     use crate::server::{DropReason, Outcome, Plan};
 
@@ -75,15 +95,21 @@ mod tests {
         counters.count(&Outcome::Drop(DropReason::BadMac));
         counters.add(Event::TimestampKernel, 3);
         counters.add(Event::TimestampDaemon, 1);
+        let errors = StampErrors::default();
+        [400, 600].iter().for_each(|error| errors.record(*error));
         let summary = Summary {
             seconds: 12.34,
             workers: vec![(Some(0), counters.snapshot()), (None, Counts::default())],
+            transmit_errors: errors.snapshot(),
             queue_dropped: 5,
         };
         let text = summary.to_string();
         let starts = |start: &str| text.lines().any(|line| line.starts_with(start));
         assert!(starts("maser served for 12.3 s"));
         assert!(starts("receive timestamps: 75.000 % the kernel's"));
+        assert!(starts(
+            "transmit timestamps: +0.50 us off in the mean, 99 % within 1.000 us, by 2 stamps"
+        ));
         assert!(starts("worker 0 on core 0: received 4 (100.0 %)"));
         assert!(starts("worker 1 on no core of its own: received 0 (0.0 %)"));
         let value = |name: &str| {

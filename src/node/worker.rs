@@ -10,13 +10,14 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
 use super::counters::{Event, WorkerCounters};
-use super::departure::Departure;
+use super::departure::{Departure, Sealing};
 use super::pace::{Next, Pace};
 use super::publish::Subscription;
+use super::stamps::{Asked, Stamps};
 use super::steps::{ClockPair, Steps};
-use crate::server::{Arrival, Outcome, Plan, Responder};
+use crate::server::{Arrival, Exchange, Outcome, Plan, Responder};
 use crate::sys::{Burst, Timespec, UdpPort, clock};
-use crate::wire::{NtpDuration, NtpTimestamp, PACKET_LEN_MAX, RawTime};
+use crate::wire::{HeaderView, NtpDuration, NtpTimestamp, PACKET_LEN_MAX, RawTime};
 
 /// A slot is one word longer than the longest packet, so that what is longer is seen to be.
 const SLOT_LEN: usize = PACKET_LEN_MAX + 4;
@@ -26,6 +27,9 @@ const BURSTS_PER_TURN_MAX: usize = 4;
 const RENEW_NS: i64 = 10_000_000;
 /// A stamp farther than this from our own reading was taken on another clock (chrony's rule).
 const STAMP_ERROR_NS_MAX: u64 = 1_000_000_000;
+/// Of replies to clients in basic mode, one is stamped so often at most: enough to learn from, and next to no
+/// cost.
+const SAMPLE_EVERY_NS: u64 = 1_000_000;
 /// The waker's token; ports have lower ones.
 pub(super) const WAKE: Token = Token(usize::MAX);
 
@@ -57,11 +61,25 @@ pub struct Worker {
     poll: Poll,
     events: Events,
     burst: Burst,
-    /// Slot and plan of each kept reply, in the order they were kept.
-    plans: Box<[(usize, Plan)]>,
+    /// Each kept reply, in the order they were kept.
+    kept: Box<[Kept]>,
     departure: Departure,
+    /// Those of each port.
+    stamps: Box<[Stamps]>,
+    next_sample_ns: u64,
+    /// Whether it has slept since the last burst.
+    woken: bool,
     steps: Steps,
     renewed: Timespec,
+}
+
+/// A reply that is ready but for its seal.
+#[derive(Clone, Copy)]
+struct Kept {
+    slot: usize,
+    plan: Plan,
+    /// Whether the kernel is asked to stamp its departure.
+    stamped: bool,
 }
 
 impl Worker {
@@ -80,7 +98,10 @@ impl Worker {
         }
         Ok(Self {
             burst: Burst::new(parts.burst_slots, SLOT_LEN),
-            plans: vec![(0, Plan::UNSIGNED); parts.burst_slots].into(),
+            kept: vec![NOTHING; parts.burst_slots].into(),
+            stamps: parts.ports.iter().map(|_| Stamps::new()).collect(),
+            next_sample_ns: 0,
+            woken: false,
             events: Events::with_capacity(16),
             ports: parts.ports,
             responder: parts.responder,
@@ -132,6 +153,9 @@ impl Worker {
                 break; // The queue was empty a moment ago; go and look at the others.
             }
         }
+        if self.stamps[port].is_waiting(clock::monotonic_ns()) {
+            self.take_stamps(port);
+        }
         taken
     }
 
@@ -139,28 +163,37 @@ impl Worker {
     fn answer(&mut self, port: usize, received: usize) {
         let now = ClockPair::read();
         let stepped = self.steps.seen(now).is_some();
+        if stepped {
+            self.responder.forget_departures();
+        }
         self.renew(now.real);
         self.prepare(received, now, stepped);
-        if self.burst.kept() == 0 {
+        let replies = self.burst.kept();
+        if replies == 0 {
             return;
         }
         let sealing = ClockPair::read();
         if self.steps.seen(sealing).is_some() {
             // The receive timestamps are of another time than the transmit timestamps would be.
-            self.counters.add(Event::ClockStepped, self.burst.kept());
+            self.counters.add(Event::ClockStepped, replies);
             self.burst.discard();
+            self.responder.forget_departures();
             return;
         }
-        let sealed = sealing.real;
-        self.seal(sealed);
-        let replies = self.burst.kept();
+        let asked = self.seal(port, sealing);
+        let sent_from = clock::realtime();
         let transmitted = self.ports[port].transmit(&mut self.burst);
-        self.departure
-            .learn(replies, clock::realtime().nanos_since(sealed));
+        if !self.departure.has_stamps() {
+            let elapsed_ns = clock::realtime().nanos_since(sent_from);
+            self.departure.learn_call(replies, elapsed_ns);
+        }
         self.counters.add(Event::Sent, transmitted.sent);
         if transmitted.sent < replies {
             self.counters.add(Event::SendRefused, transmitted.refused);
             self.counters.add(Event::SendNoRoom, transmitted.no_room);
+            if asked {
+                self.renumber(port);
+            }
         }
     }
 
@@ -173,6 +206,7 @@ impl Worker {
             monotonic_ns,
         } = now;
         let mut stamped = 0;
+        let sample = self.place_to_sample(received, monotonic_ns);
         for slot in 0..received {
             let datagram = self.burst.datagram(slot);
             let stamp = datagram.stamp.software.filter(|stamp| {
@@ -189,8 +223,14 @@ impl Worker {
             let outcome = self.responder.prepare(&arrival, packet);
             self.counters.count(&outcome);
             if let Outcome::Answer(plan) = outcome {
-                self.plans[self.burst.kept()] = (slot, plan);
-                self.burst.keep(slot, &datagram, plan.len, false);
+                let place = self.burst.kept();
+                let stamped = plan.exchange != Exchange::Basic || sample == Some(place);
+                self.kept[place] = Kept {
+                    slot,
+                    plan,
+                    stamped,
+                };
+                self.burst.keep(slot, &datagram, plan.len, stamped);
             }
         }
         self.counters.add(Event::Burst, 1);
@@ -200,17 +240,109 @@ impl Worker {
         if let Some(clients) = self.responder.clients() {
             self.counters.set(Event::ClientsEvicted, clients.evicted());
         }
+        if let Some(table) = self.responder.interleaved() {
+            self.counters
+                .set(Event::InterleavedEvicted, table.evicted());
+        }
     }
 
-    /// The second pass, as late as can be: the transmit timestamp, which starts from the clock's reading
-    /// `now`, then the MAC that covers it.
-    fn seal(&mut self, now: Timespec) {
-        let start = raw_time(now).0;
-        for (place, (slot, plan)) in (0..).zip(&self.plans[..self.burst.kept()]) {
-            let departure = start + NtpDuration::from_nanos(self.departure.delay_ns(place));
-            let reply = self.burst.payload_mut(*slot, plan.len);
-            self.responder.seal(plan, RawTime(departure), reply);
+    /// The place of the reply that is sampled in this burst, if one is due; every place has its turn.
+    const fn place_to_sample(&mut self, received: usize, now_ns: u64) -> Option<usize> {
+        if now_ns < self.next_sample_ns {
+            return None;
         }
+        self.next_sample_ns = now_ns + SAMPLE_EVERY_NS;
+        Some((now_ns >> 8) as usize % received)
+    }
+
+    /// The second pass, as late as can be: the transmit timestamp, which starts from the clock's reading,
+    /// then the MAC that covers it. Whether the kernel was asked to stamp a departure.
+    fn seal(&mut self, port: usize, now: ClockPair) -> bool {
+        let replies = self.burst.kept();
+        let woken = std::mem::take(&mut self.woken);
+        let signed = self.kept[..replies].iter();
+        let signed = signed.filter(|kept| kept.plan.key.is_some()).count();
+        let sealing = Sealing {
+            unsigned: replies - signed,
+            signed,
+        };
+        let start = raw_time(now.real).0 + NtpDuration::from_nanos(self.departure.seal_ns(sealing));
+        let said = |departure: &Departure, place| {
+            RawTime(start + NtpDuration::from_nanos(departure.delay_ns(place, woken)))
+        };
+        let mut asks = false;
+        for (place, kept) in (0..).zip(&self.kept[..replies]) {
+            let reply = self.burst.payload_mut(kept.slot, kept.plan.len);
+            self.responder
+                .seal(&kept.plan, said(&self.departure, place), reply);
+            asks |= kept.stamped;
+        }
+        let sealed = clock::realtime();
+        if asks {
+            for (place, kept) in (0..).zip(&self.kept[..replies]) {
+                if !kept.stamped {
+                    continue;
+                }
+                let asked = Asked {
+                    sealed,
+                    said: said(&self.departure, place).0,
+                    place,
+                    woken,
+                    receive: match kept.plan.exchange {
+                        Exchange::Basic => NtpTimestamp::ZERO,
+                        _ => receive_timestamp(self.burst.payload_mut(kept.slot, kept.plan.len)),
+                    },
+                };
+                self.stamps[port].ask(asked, now.monotonic_ns);
+            }
+        }
+        self.departure
+            .learn_sealing(sealing, sealed.nanos_since(now.real));
+        asks
+    }
+
+    /// Takes the stamps of departures that came. Those of interleaved clients' replies are kept for their
+    /// next request; all are learned from.
+    fn take_stamps(&mut self, port: usize) {
+        let Self {
+            ports,
+            burst,
+            stamps,
+            departure,
+            responder,
+            counters,
+            ..
+        } = self;
+        let mut came = 0;
+        // An error here is the socket's own: nothing came.
+        let _ = ports[port].take_transmit_stamps(burst, |stamp| {
+            let Some(asked) = stamps[port].came(stamp.number) else {
+                return;
+            };
+            let Some(left) = stamp.software else { return };
+            came += 1;
+            let raw = raw_time(left);
+            let error_ns = (raw.0 - asked.said).to_nanos();
+            if error_ns.unsigned_abs() > STAMP_ERROR_NS_MAX {
+                return; // Of another time.
+            }
+            departure.learn(asked.place, asked.woken, left.nanos_since(asked.sealed));
+            if asked.receive.is_zero() {
+                counters.transmit_errors().record(error_ns);
+            } else {
+                responder.left(asked.receive, raw);
+            }
+        });
+        counters.add(Event::TransmitStamp, came);
+    }
+
+    /// The kernel did not take all that it was to stamp, so its count is not known: it begins anew, after
+    /// what it has counted is out of the way.
+    fn renumber(&mut self, port: usize) {
+        self.take_stamps(port);
+        self.stamps[port].restart();
+        // Where it fails now it did so at the start, and there are no stamps.
+        let _ = self.ports[port].renumber_stamps();
     }
 
     /// Takes over what the timekeeper published, and lets root dispersion grow.
@@ -228,7 +360,18 @@ impl Worker {
     fn park(&mut self) {
         self.counters.add(Event::Parked, 1);
         let _ = self.poll.poll(&mut self.events, None);
+        self.woken = true;
     }
+}
+
+const NOTHING: Kept = Kept {
+    slot: 0,
+    plan: Plan::UNSIGNED,
+    stamped: false,
+};
+
+fn receive_timestamp(reply: &[u8]) -> NtpTimestamp {
+    HeaderView::at_front(reply).map_or(NtpTimestamp::ZERO, HeaderView::receive_timestamp)
 }
 
 fn raw_time(at: Timespec) -> RawTime {

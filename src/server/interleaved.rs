@@ -124,10 +124,10 @@ impl InterleavedTable {
         }
         let delay_ns = (transmit - receive).to_nanos();
         reply.state = State::Spent;
-        if (DELAY_NS_MIN..=DELAY_NS_MAX).contains(&delay_ns) {
-            if let Ok(delay_ns) = i32::try_from(delay_ns) {
-                (reply.delay_ns, reply.state) = (delay_ns, State::Known);
-            }
+        if (DELAY_NS_MIN..=DELAY_NS_MAX).contains(&delay_ns)
+            && let Ok(delay_ns) = i32::try_from(delay_ns)
+        {
+            (reply.delay_ns, reply.state) = (delay_ns, State::Known);
         }
     }
 
@@ -143,10 +143,6 @@ impl InterleavedTable {
     }
 
     #[inline]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "masked by the number of sets"
-    )]
     fn set(&mut self, receive: NtpTimestamp) -> &mut [Reply; WAYS] {
         // Timestamps of a burst are alike but for their low bits: an odd factor spreads them all.
         const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;

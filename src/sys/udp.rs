@@ -342,20 +342,35 @@ impl UdpPort {
         set_option(self, option, &(1 as libc::c_int)).map_err(named("IP_PKTINFO"))
     }
 
-    /// Receive stamps on each datagram; transmit stamps only where one is asked for beside it. The
-    /// hardware's are reported where the card has been told to take them.
     fn ask_for_stamps(&self) -> io::Result<()> {
-        let flags = libc::SOF_TIMESTAMPING_RX_SOFTWARE
-            | libc::SOF_TIMESTAMPING_SOFTWARE
-            | libc::SOF_TIMESTAMPING_RX_HARDWARE
-            | libc::SOF_TIMESTAMPING_RAW_HARDWARE
-            | libc::SOF_TIMESTAMPING_OPT_ID
-            | libc::SOF_TIMESTAMPING_OPT_CMSG
-            | libc::SOF_TIMESTAMPING_OPT_TSONLY;
+        self.set_timestamping(STAMPS | libc::SOF_TIMESTAMPING_OPT_ID)
+    }
+
+    /// Lets the kernel number transmit stamps from 0 again. Stamps that it still has keep their numbers: take
+    /// them first.
+    ///
+    /// # Errors
+    /// The system's reason.
+    pub fn renumber_stamps(&self) -> io::Result<()> {
+        // The count begins anew when numbering is switched on, not while it is.
+        self.set_timestamping(STAMPS)?;
+        self.ask_for_stamps()
+    }
+
+    fn set_timestamping(&self, flags: libc::c_uint) -> io::Result<()> {
         set_option(self, (libc::SOL_SOCKET, libc::SO_TIMESTAMPING), &flags)
             .map_err(named("SO_TIMESTAMPING"))
     }
 }
+
+/// Receive stamps on each datagram; transmit stamps, without the datagram, only where one is asked for beside
+/// it. The hardware's are reported where the card has been told to take them.
+const STAMPS: libc::c_uint = libc::SOF_TIMESTAMPING_RX_SOFTWARE
+    | libc::SOF_TIMESTAMPING_SOFTWARE
+    | libc::SOF_TIMESTAMPING_RX_HARDWARE
+    | libc::SOF_TIMESTAMPING_RAW_HARDWARE
+    | libc::SOF_TIMESTAMPING_OPT_CMSG
+    | libc::SOF_TIMESTAMPING_OPT_TSONLY;
 
 impl AsRawFd for UdpPort {
     fn as_raw_fd(&self) -> RawFd {

@@ -314,6 +314,29 @@ fn a_reply_is_stamped_where_it_is_asked_for() {
 }
 
 #[test]
+fn stamps_are_numbered_in_the_order_of_sending_until_they_are_renumbered() {
+    let port = UdpPort::open(&options("127.0.0.1:0", false)).unwrap();
+    let client = client(port.address());
+    let mut burst = Burst::new(SLOTS, 64);
+    let mut numbers = Vec::new();
+    for round in 0..6 {
+        if round == 4 {
+            port.renumber_stamps().unwrap();
+        }
+        client.send(&[3; 48]).unwrap();
+        receive(&port, &mut burst);
+        let datagram = burst.datagram(0);
+        // Every other one is not stamped, and not counted.
+        burst.keep(0, &datagram, 48, round % 2 == 0);
+        port.transmit(&mut burst);
+        std::thread::sleep(Duration::from_millis(2));
+        port.take_transmit_stamps(&mut burst, |stamp| numbers.push(stamp.number))
+            .unwrap();
+    }
+    assert_eq!(numbers, [0, 1, 0]);
+}
+
+#[test]
 fn drops_of_a_full_queue_are_counted() {
     let port = UdpPort::open(&PortOptions {
         buffer_bytes: 4096,
