@@ -4,6 +4,8 @@
 //! `MASER_CONFORMANCE_SERVER=chronyd` the same rules are tried on chronyd: then counters, and what only
 //! our server has, are left out.
 
+#[path = "conformance/interleaved.rs"]
+mod interleaved;
 #[path = "conformance/limits.rs"]
 mod limits;
 #[path = "conformance/reply.rs"]
