@@ -223,6 +223,59 @@ fn tracking_of_a_running_chronyd_reads_as_chronyc_prints_it() {
     }
 }
 
+/// In its log of measurements, chronyd's exchanges with us in basic (`4B`) and in interleaved mode (`4I`).
+fn modes_of_exchanges(key: &str) -> Option<Vec<String>> {
+    let node = Node::start(&[])?;
+    let logs = Folder::new();
+    let directives = format!(
+        "logdir {}\nlog measurements\n\
+         server 127.0.0.1 port {} minpoll -4 maxpoll -4 xleave {key}",
+        logs.write("measurements.log", "")
+            .with_file_name("")
+            .display(),
+        node.port()
+    );
+    let chronyd = Commanded::start(&directives)?;
+    for _ in 0..400 {
+        sleep(Duration::from_millis(100));
+        let log = logs.read("measurements.log");
+        let lines = log.lines().filter(|line| line.contains(" 127.0.0.1 "));
+        // The mode, and then where the transmit and the receive timestamp are from.
+        let modes = lines.filter_map(|line| line.split_whitespace().rev().nth(2));
+        let modes: Vec<_> = modes.map(str::to_owned).collect();
+        if modes.len() >= 220 {
+            drop(chronyd);
+            if let Some(summary) = node.stop() {
+                summary.assert_refused(&[]);
+            }
+            return Some(modes);
+        }
+    }
+    panic!(
+        "no measurements\n{}{}",
+        logs.read("measurements.log"),
+        chronyd.folder.log()
+    );
+}
+
+#[test]
+fn chronyd_reaches_interleaved_mode_and_keeps_it() {
+    for key in ["", "key 10"] {
+        let Some(modes) = modes_of_exchanges(key) else {
+            return;
+        };
+        // The first two exchanges cannot be; all that follow are.
+        let first = modes
+            .iter()
+            .position(|mode| mode == "4I")
+            .expect("interleaved");
+        assert!(first <= 3, "{modes:?}");
+        let basic = modes[first..].iter().filter(|mode| *mode != "4I").count();
+        assert_eq!(basic, 0, "{modes:?}");
+        assert!(modes.len() - first >= 200, "{modes:?}");
+    }
+}
+
 #[test]
 fn chronyd_follows_us_and_says_so() {
     let Some(node) = Node::start(&[]) else { return };

@@ -176,7 +176,7 @@ fn a_million_mixed_packets_allocate_nothing() {
     let published = Published::new(&system);
     let counters = Arc::new(WorkerCounters::default());
     let (mut worker, server) = worker(&published, &counters);
-    let packets = packets();
+    let mut packets = packets();
     let senders: Vec<_> = (0..50u8)
         .map(|number| {
             let host = Ipv4Addr::new(127, 0, 6 + number % 4, 1 + number);
@@ -188,6 +188,8 @@ fn a_million_mixed_packets_allocate_nothing() {
 
     let (mut sent, mut received, mut allocated) = (0, 0, 0);
     while received < PACKETS {
+        // A client in interleaved mode, which builds on a reply that nobody remembers: this one is remembered.
+        packets[0][24..32].copy_from_slice(&(2 * sent as u64 + 1).to_be_bytes());
         for _ in 0..BURST {
             // 26 kinds of packet and 50 senders share a factor of 2 only: all pairs of a parity meet.
             let sender = &senders[(sent + sent / packets.len()) % senders.len()];
