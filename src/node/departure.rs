@@ -9,9 +9,12 @@
 const KNOTS: [u16; 12] = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 /// An estimate moves by 1/2^4 of what a sample shows.
 const SMOOTHING_LOG2: u32 = 4;
-/// A sample farther than this from what was expected was held up, and counts for no more than this, in
-/// nanoseconds.
+/// A sample this much farther from what was expected than others have been was held up, and counts for no
+/// more than this, in nanoseconds.
 const SURPRISE_NS_MAX: i64 = 2_000;
+/// How far others have been follows by 1/2^3 of what a sample shows, up to a bound that no stall exceeds.
+const DEVIATION_LOG2: u32 = 3;
+const DEVIATION_NS_MAX: i64 = 200_000;
 /// Nothing takes longer on a machine worth a timestamp: a longer one was a stall or a step of the clock.
 const DELAY_NS_MAX: i64 = 1_000_000;
 const PER_PACKET_NS_MAX: i64 = 20_000;
@@ -88,6 +91,13 @@ impl Departure {
         }
     }
 
+    /// Whether what was learned last agrees with what was known: then few samples will do.
+    pub(super) const fn is_settled(&self) -> bool {
+        (self.awake.is_settled || !self.awake.learned)
+            && (self.woken.is_settled || !self.woken.learned)
+            && self.has_stamps()
+    }
+
     /// Whether the kernel has given any stamp.
     pub(super) const fn has_stamps(&self) -> bool {
         self.awake.learned || self.woken.learned
@@ -124,11 +134,18 @@ impl Mean {
 struct Curve {
     knots: [Knot; KNOTS.len()],
     learned: bool,
+    /// Whether the last sample was where samples of its place are.
+    is_settled: bool,
 }
 
-/// In 256ths of nanoseconds, so that it can settle.
+/// What is known of one place.
 #[derive(Clone, Copy, Debug, Default)]
-struct Knot(i64);
+struct Knot {
+    /// In 256ths of nanoseconds, so that it can settle.
+    delay: i64,
+    /// How far samples lie from it, in nanoseconds.
+    deviation_ns: i64,
+}
 
 const KNOT_SHIFT: u32 = 8;
 
@@ -152,7 +169,7 @@ impl Curve {
     fn at(&self, place: u16) -> i64 {
         let (below, way) = Self::locate(place);
         let above = (below + 1).min(KNOTS.len() - 1);
-        (self.knots[below].0 * (256 - way) + self.knots[above].0 * way) >> (KNOT_SHIFT + 8)
+        (self.knots[below].delay * (256 - way) + self.knots[above].delay * way) >> (KNOT_SHIFT + 8)
     }
 
     fn learn(&mut self, place: u16, delay_ns: i64, per_packet_ns: i64) {
@@ -160,17 +177,26 @@ impl Curve {
             // The first sample lifts a line that has the slope of the calls.
             let first = delay_ns - per_packet_ns * i64::from(place);
             for (knot, place) in self.knots.iter_mut().zip(KNOTS) {
-                knot.0 = (first.max(0) + per_packet_ns * i64::from(place)) << KNOT_SHIFT;
+                knot.delay = (first.max(0) + per_packet_ns * i64::from(place)) << KNOT_SHIFT;
             }
             self.learned = true;
             return;
         }
-        let surprise = (delay_ns - self.at(place)).clamp(-SURPRISE_NS_MAX, SURPRISE_NS_MAX);
-        let step = (surprise << KNOT_SHIFT) >> SMOOTHING_LOG2;
+        let surprise = delay_ns - self.at(place);
         let (below, way) = Self::locate(place);
         let above = (below + 1).min(KNOTS.len() - 1);
-        self.knots[below].0 += (step * (256 - way)) >> 8;
-        self.knots[above].0 += (step * way) >> 8;
+        let nearest = &mut self.knots[if way < 128 { below } else { above }];
+        let size = surprise.abs().min(DEVIATION_NS_MAX);
+        nearest.deviation_ns += (size - nearest.deviation_ns) >> DEVIATION_LOG2;
+        // Where all samples lie far off it is the estimate that is wrong, and it moves fast.
+        let most = SURPRISE_NS_MAX + 2 * nearest.deviation_ns;
+        self.is_settled = nearest.deviation_ns <= 2 * SURPRISE_NS_MAX;
+        let step = (surprise.clamp(-most, most) << KNOT_SHIFT) >> SMOOTHING_LOG2;
+        // Shared out so that the estimate at this place moves by the whole step.
+        let (near, far) = (256 - way, way);
+        let norm = near * near + far * far;
+        self.knots[below].delay += step * near * 256 / norm;
+        self.knots[above].delay += step * far * 256 / norm;
     }
 }
 
@@ -195,6 +221,17 @@ mod tests {
             let error = departure.delay_ns(place, false) - leaves(place);
             assert!(error.abs() <= 20, "place {place}: {error}");
         }
+    }
+
+    #[test]
+    fn a_wrong_estimate_is_left_within_a_hundred_samples() {
+        let mut departure = Departure::default();
+        departure.learn(0, false, 1_500);
+        for _ in 0..100 {
+            departure.learn(48, false, 95_000);
+        }
+        let error = departure.delay_ns(48, false) - 95_000;
+        assert!(error.abs() < 1_000, "{error}");
     }
 
     #[test]

@@ -30,6 +30,8 @@ const STAMP_ERROR_NS_MAX: u64 = 1_000_000_000;
 /// Of replies to clients in basic mode, one is stamped so often at most: enough to learn from, and next to no
 /// cost.
 const SAMPLE_EVERY_NS: u64 = 1_000_000;
+/// The same while what the stamps say is not what was expected.
+const SAMPLE_OFTEN_NS: u64 = 100_000;
 /// The waker's token; ports have lower ones.
 pub(super) const WAKE: Token = Token(usize::MAX);
 
@@ -251,7 +253,12 @@ impl Worker {
         if now_ns < self.next_sample_ns {
             return None;
         }
-        self.next_sample_ns = now_ns + SAMPLE_EVERY_NS;
+        self.next_sample_ns = now_ns
+            + if self.departure.is_settled() {
+                SAMPLE_EVERY_NS
+            } else {
+                SAMPLE_OFTEN_NS
+            };
         Some((now_ns >> 8) as usize % received)
     }
 
