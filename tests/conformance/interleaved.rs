@@ -23,7 +23,7 @@ fn exchange(client: &Client, request: &[u8]) -> Said {
 
 /// Nanoseconds from one timestamp to a later one.
 fn nanos(from: u64, to: u64) -> i128 {
-    i128::from(to.wrapping_sub(from).cast_signed()) * 1_000_000_000 >> 32
+    (i128::from(to.wrapping_sub(from).cast_signed()) * 1_000_000_000) >> 32
 }
 
 #[test]
