@@ -25,6 +25,8 @@ pub enum Ended {
     NotDriven(f64),
     /// The highest rate within the bound, confirmed; 0 where even the lowest is not.
     Knee(f64),
+    /// This rate is within the bound, confirmed, and the harness could not drive more.
+    AtLeast(f64),
 }
 
 /// Who follows a run. What takes steps as they end is one.
@@ -94,52 +96,50 @@ fn climb(ladder: Ladder, loss_max: Option<f64>, step: Try<'_>) -> Result<Ended, 
     Ok(ended)
 }
 
-/// Climbs until the bound breaks, halves the gap until it is narrow, and confirms; a rate that is not
-/// confirmed is one that breaks.
+/// Climbs until a rate is not held, halves the gap until it is narrow, and confirms; a rate that is not
+/// confirmed is one that is not held.
 fn knee(ladder: Ladder, loss_max: f64, step: Try<'_>) -> Result<Ended, StepError> {
-    let mut held = |rate: f64| {
+    let mut ended = |rate: f64| {
         let done = step(rate)?;
         Ok::<_, StepError>(judge(&done, rate, Some(loss_max)))
     };
+    // The highest rate that was held, the lowest that was not, and why it was not.
     let (mut low, mut high) = (0.0, ladder.from);
-    loop {
-        match held(high)? {
+    let mut limit = loop {
+        match ended(high)? {
             Ended::Held => low = high,
-            Ended::Broken => break,
-            other => return Ok(other),
+            limit => break limit,
         }
         if high >= ladder.to {
-            break;
+            break Ended::Held;
         }
         high = (high * ladder.factor).min(ladder.to);
-    }
-    while low > 0.0 {
+    };
+    while low >= ladder.from {
         while high / low > KNEE_WIDTH {
             let middle = (low * high).sqrt();
-            match held(middle)? {
+            match ended(middle)? {
                 Ended::Held => low = middle,
-                Ended::Broken => high = middle,
-                other => return Ok(other),
+                other => (high, limit) = (middle, other),
             }
         }
         let mut confirmed = 0;
-        while confirmed < CONFIRMATIONS {
-            match held(low)? {
-                Ended::Held => confirmed += 1,
-                Ended::Broken => break,
-                other => return Ok(other),
-            }
+        while confirmed < CONFIRMATIONS && ended(low)? == Ended::Held {
+            confirmed += 1;
         }
         if confirmed == CONFIRMATIONS {
-            return Ok(Ended::Knee(low));
+            return Ok(match limit {
+                Ended::NotDriven(_) => Ended::AtLeast(low),
+                _ => Ended::Knee(low),
+            });
         }
-        high = low;
+        (high, limit) = (low, Ended::Broken);
         low /= ladder.factor.min(1.1);
-        if low < ladder.from {
-            return Ok(Ended::Knee(0.0));
-        }
     }
-    Ok(Ended::Knee(0.0))
+    Ok(match limit {
+        Ended::NotDriven(rate) => Ended::NotDriven(rate),
+        _ => Ended::Knee(0.0),
+    })
 }
 
 #[cfg(test)]
@@ -202,10 +202,20 @@ mod tests {
 
     #[test]
     fn a_harness_at_its_limit_says_so() {
+        let Ended::AtLeast(held) = knee(LADDER, 0.001, &mut world(1e9, 50_000.0)).unwrap() else {
+            panic!("a knee that was not seen");
+        };
+        assert!((47_000.0..51_000.0).contains(&held), "{held}");
         assert!(matches!(
-            knee(LADDER, 0.001, &mut world(1e9, 50_000.0)).unwrap(),
+            knee(LADDER, 0.001, &mut world(1e9, 500.0)).unwrap(),
             Ended::NotDriven(_)
         ));
+        // Beyond its own limit it learns nothing of the server's, but below it does.
+        let Ended::Knee(found) = knee(LADDER, 0.001, &mut world(40_000.0, 50_000.0)).unwrap()
+        else {
+            panic!("no knee");
+        };
+        assert!((38_000.0..40_100.0).contains(&found), "{found}");
         assert!(matches!(
             climb(LADDER, None, &mut world(1e9, 50_000.0)).unwrap(),
             Ended::NotDriven(_)

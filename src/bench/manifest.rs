@@ -30,7 +30,7 @@ const SYSCTLS: [&str; 14] = [
 pub struct Manifest {
     /// Processor model.
     pub processor: String,
-    /// Cores this process may use.
+    /// Cores of the machine, whether or not this process may use them.
     pub cores: usize,
     /// Kernel release.
     pub kernel: String,
@@ -87,7 +87,10 @@ impl Manifest {
         });
         Self {
             processor: field("model name").unwrap_or_default(),
-            cores: std::thread::available_parallelism().map_or(0, usize::from),
+            cores: cpuinfo
+                .lines()
+                .filter(|line| line.starts_with("processor"))
+                .count(),
             kernel: text("proc/sys/kernel/osrelease"),
             hypervisor: match text("sys/hypervisor/type") {
                 name if !name.is_empty() => name,

@@ -45,7 +45,7 @@ impl Noise {
             match judge(step, rate, Some(self.loss_max)) {
                 Ended::Held => self.tried.push((rate, true)),
                 Ended::Broken => self.tried.push((rate, false)),
-                Ended::NotDriven(_) | Ended::Knee(_) => {}
+                Ended::NotDriven(_) | Ended::Knee(_) | Ended::AtLeast(_) => {}
             }
         }
     }

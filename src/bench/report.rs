@@ -228,6 +228,9 @@ impl<'a> Report<'a> {
             ),
             Ended::Knee(0.0) => "no rate is held within the bound on loss\n".into(),
             Ended::Knee(rate) => format!("knee: {rate:.0} a second, confirmed\n"),
+            Ended::AtLeast(rate) => format!(
+                "knee: at least {rate:.0} a second, confirmed; the harness could not drive more\n"
+            ),
         }
     }
 }

@@ -94,7 +94,7 @@ impl<'a> Outputs<'a> {
             Ended::Held => Exit::Success,
             Ended::Knee(rate) if rate > 0.0 => Exit::Success,
             Ended::Broken | Ended::Knee(_) => Exit::Failure,
-            Ended::NotDriven(_) => Exit::Usage,
+            Ended::NotDriven(_) | Ended::AtLeast(_) => Exit::Usage,
         })
     }
 
