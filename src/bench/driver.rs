@@ -153,6 +153,7 @@ impl<'a> Driver<'a> {
             self.reception.give_up(now_ns.saturating_sub(patience_ns));
             if !sending && now_ns >= end_ns && self.reception.ledger.open() == 0 {
                 self.reception.figures.counts.own_drops = self.carrier.dropped();
+                self.reception.figures.counts.take_back_refused();
                 return self.reception.figures;
             }
         }
@@ -202,7 +203,10 @@ impl<'a> Driver<'a> {
             self.next_kind = (self.next_kind + 1) % self.kinds.len();
         }
         if started > 0 {
-            self.reception.figures.counts.send_errors += self.carrier.flush() as u64;
+            let refused = self.carrier.flush() as u64;
+            if now_ns >= self.reception.moments.measured_from_ns {
+                self.reception.figures.counts.send_errors += refused;
+            }
         }
         started
     }
@@ -271,7 +275,10 @@ impl<'a> Driver<'a> {
                 } else {
                     &mut self.hostile
                 };
-                let client = client.unwrap_or_else(|| clients.next(&mut self.chance));
+                let client = match client {
+                    Some(client) if kind.is_honest() => client,
+                    _ => clients.next(&mut self.chance),
+                };
                 let has_left = self.carrier.start(client, request.sample, &packet[..len]);
                 if !has_left {
                     self.reception.ledger.withdraw();

@@ -51,7 +51,7 @@ pub struct Counts {
     pub stale: u64,
     /// Requests that did not leave in time, and so not at all: the harness's fault.
     pub not_sent: u64,
-    /// Requests the kernel refused to send.
+    /// Requests the kernel refused to send; neither sent nor lost.
     pub send_errors: u64,
     /// Datagrams dropped because the harness's own queues were full; a reply among them counts as lost.
     pub own_drops: u64,
@@ -79,6 +79,12 @@ impl Counts {
         self.not_sent += other.not_sent;
         self.send_errors += other.send_errors;
         self.own_drops += other.own_drops;
+    }
+
+    /// The kernel refused so many requests that count as sent, and will count as lost.
+    pub(super) const fn take_back_refused(&mut self) {
+        self.sent = self.sent.saturating_sub(self.send_errors);
+        self.lost = self.lost.saturating_sub(self.send_errors);
     }
 
     /// First replies that were not good.
@@ -417,6 +423,19 @@ mod tests {
         assert!((deviations.mean + 0.5).abs() < 1e-9);
         assert!((deviations.deviation - 28.866).abs() < 1e-2);
         assert_eq!(Signed::new().deviations(), Deviations::default());
+    }
+
+    #[test]
+    fn what_the_kernel_refused_is_not_lost_by_the_server() {
+        let mut counts = Counts {
+            sent: 1_000,
+            good: 950,
+            lost: 50,
+            send_errors: 40,
+            ..Counts::default()
+        };
+        counts.take_back_refused();
+        assert_eq!((counts.sent, counts.lost, counts.good), (960, 10, 950));
     }
 
     #[test]
