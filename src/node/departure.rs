@@ -154,15 +154,13 @@ impl Curve {
     #[inline]
     fn locate(place: u16) -> (usize, i64) {
         let place = place.min(KNOTS[KNOTS.len() - 1]);
-        let below = match place {
-            0 => 0,
-            place => place.ilog2() as usize + 1,
-        };
-        let Some(next) = KNOTS.get(below + 1) else {
-            return (below, 0);
-        };
-        let (from, to) = (i64::from(KNOTS[below]), i64::from(*next));
-        (below, (i64::from(place) - from) * 256 / (to - from))
+        if place == 0 {
+            return (0, 0);
+        }
+        // Knots are powers of two, and as far from the next as from zero.
+        let log2 = place.ilog2();
+        let beyond = i64::from(place) - (1 << log2);
+        (log2 as usize + 1, (beyond << 8) >> log2)
     }
 
     #[inline]
