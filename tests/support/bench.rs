@@ -29,7 +29,8 @@ pub(crate) fn run(folder: &Folder, namespace: Option<&str>, arguments: &[&str]) 
         None => Command::new(maser),
     };
     // A busy machine may be late: what is tested is the counting.
-    command.args(["bench", "--late", "10000"]).args(arguments);
+    let patient = ["bench", "--late", "10000", "--timeout", "3"];
+    command.args(patient).args(arguments);
     let output = tool::run(command.arg("--json").arg(&json));
     let steps = read(&json);
     assert!(!steps.is_empty(), "no figures: {}", tool::said(&output));
