@@ -66,10 +66,16 @@ impl Stamps {
         self.waiting > 0 && now_ns.saturating_sub(self.last_ns) <= PATIENCE_NS
     }
 
+    /// Forgets all that is waited for: the clock was stepped, and their stamps may be of either time.
+    pub(super) fn forget(&mut self) {
+        self.ring.fill(None);
+        self.waiting = 0;
+    }
+
     /// Forgets all, and expects the kernel to number from here on anew.
     pub(super) fn restart(&mut self) {
-        self.ring.fill(None);
-        (self.next, self.waiting) = (0, 0);
+        self.forget();
+        self.next = 0;
     }
 }
 
@@ -97,6 +103,16 @@ mod tests {
         assert_eq!(stamps.came(0).map(|asked| asked.place), Some(0));
         assert_eq!(stamps.came(2).map(|asked| asked.place), Some(2));
         assert!(!stamps.is_waiting(5));
+    }
+
+    #[test]
+    fn what_is_forgotten_does_not_shift_the_numbers() {
+        let mut stamps = Stamps::new();
+        stamps.ask(asked(7), 5);
+        stamps.forget();
+        stamps.ask(asked(8), 5);
+        assert!(stamps.came(0).is_none());
+        assert_eq!(stamps.came(1).map(|asked| asked.place), Some(8));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::publish::Subscription;
 use super::stamps::{Asked, Stamps};
 use super::steps::{ClockPair, Steps};
 use crate::server::{Arrival, Exchange, Outcome, Plan, Responder};
-use crate::sys::{Burst, Timespec, UdpPort, clock};
+use crate::sys::{Burst, Timespec, TransmitStamp, UdpPort, clock};
 use crate::wire::{HeaderView, NtpDuration, NtpTimestamp, PACKET_LEN_MAX, RawTime};
 
 /// A slot is one word longer than the longest packet, so that what is longer is seen to be.
@@ -166,7 +166,7 @@ impl Worker {
         let now = ClockPair::read();
         let stepped = self.steps.seen(now).is_some();
         if stepped {
-            self.responder.forget_departures();
+            self.forget_departures();
         }
         self.renew(now.real);
         self.prepare(received, now, stepped);
@@ -179,7 +179,7 @@ impl Worker {
             // The receive timestamps are of another time than the transmit timestamps would be.
             self.counters.add(Event::ClockStepped, replies);
             self.burst.discard();
-            self.responder.forget_departures();
+            self.forget_departures();
             return;
         }
         let asked = self.seal(port, sealing);
@@ -321,8 +321,7 @@ impl Worker {
             ..
         } = self;
         let mut came = 0;
-        // An error here is the socket's own: nothing came.
-        let _ = ports[port].take_transmit_stamps(burst, |stamp| {
+        let mut learn = |stamp: TransmitStamp| {
             let Some(asked) = stamps[port].came(stamp.number) else {
                 return;
             };
@@ -339,8 +338,22 @@ impl Worker {
             } else {
                 responder.left(asked.receive, raw);
             }
-        });
+        };
+        // As many as a turn can have asked for: what stays in the error queue takes the room of requests.
+        for _ in 0..=BURSTS_PER_TURN_MAX {
+            // An error here is the socket's own: nothing came.
+            let taken = ports[port].take_transmit_stamps(burst, &mut learn);
+            if taken.unwrap_or(0) < burst.capacity() {
+                break;
+            }
+        }
         counters.add(Event::TransmitStamp, came);
+    }
+
+    /// The clock was stepped: what is known of departures is of the time before.
+    fn forget_departures(&mut self) {
+        self.responder.forget_departures();
+        self.stamps.iter_mut().for_each(Stamps::forget);
     }
 
     /// The kernel did not take all that it was to stamp, so its count is not known: it begins anew, after
