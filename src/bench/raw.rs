@@ -87,10 +87,16 @@ impl RawCarrier {
 
     #[inline]
     pub(super) fn flush(&mut self) -> usize {
-        if self.port.started() == 0 {
-            return 0;
+        let mut refused = 0;
+        while self.port.started() > 0 && refused < BURST {
+            match self.port.transmit() {
+                Ok(()) => break,
+                // Its queue is full: what is left goes with the next call.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => refused += 1,
+            }
         }
-        usize::from(self.port.transmit().is_err())
+        refused
     }
 
     #[inline]

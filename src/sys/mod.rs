@@ -5,8 +5,8 @@
 //! - A function is one kernel operation with Rust types in and out. No policy, no NTP, no logging.
 //! - One unsafe operation per block; above it the sentence that makes it sound: who owns the memory, how
 //!   long, who wrote the length.
-//! - [`Burst`] is the only type with internal pointers: allocated once, never moved, its headers never
-//!   handed out. Control messages are read and written as plain bytes, without pointers ([`cmsg`]).
+//! - [`Burst`] and [`PacketPort`] alone hold memory that the kernel reads and writes too: allocated or mapped
+//!   once, never moved; of a burst no header is handed out, of a ring no frame that is the kernel's. Control messages are read and written as plain bytes, without pointers ([`cmsg`]).
 //! - `EINTR` is retried inside; `EAGAIN` is nothing received. An error that a stranger can provoke never
 //!   closes a socket.
 //! - Kernel time leaves as [`Timespec`], seconds and nanoseconds; what NTP makes of it is not known here.

@@ -66,7 +66,7 @@ pub struct PacketPort {
     receiving: Ring,
     interface: libc::c_int,
     hardware_address: [u8; 6],
-    /// Frames written since the last call that sends.
+    /// Frames written since the last call that took all.
     started: usize,
 }
 
@@ -145,7 +145,7 @@ impl PacketPort {
             .map_err(named("PACKET_ADD_MEMBERSHIP"))
     }
 
-    /// Frames written since the last [`transmit`](Self::transmit).
+    /// Frames written since the last [`transmit`](Self::transmit) that took all.
     pub const fn started(&self) -> usize {
         self.started
     }
@@ -187,9 +187,9 @@ impl PacketPort {
     /// Hands the frames written so far to the driver.
     ///
     /// # Errors
-    /// The system's reason. The frame it was about is lost; those behind it go with the next call.
+    /// The system's reason. Would it block, all that is left goes with the next call; else the frame it was
+    /// about is lost, and those behind it go with the next call.
     pub fn transmit(&mut self) -> io::Result<()> {
-        self.started = 0;
         loop {
             // SAFETY: no buffer is passed; the kernel reads the ring, which lives as long as the socket.
             let sent = unsafe {
@@ -203,7 +203,10 @@ impl PacketPort {
                 )
             };
             match usize::try_from(sent).map_err(|_| io::Error::last_os_error()) {
-                Ok(_) => return Ok(()),
+                Ok(_) => {
+                    self.started = 0;
+                    return Ok(());
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
