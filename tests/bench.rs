@@ -146,6 +146,7 @@ fn plan(target: SocketAddr, load: Load, rate: f64, seconds: f64) -> Plan {
         duration: Duration::from_secs_f64(seconds),
         warm_up: Duration::ZERO,
         patience: Duration::from_millis(1000),
+        gather: Duration::ZERO,
         // A slow machine may be late; here it is the server that is looked at.
         lateness_max: Duration::from_secs(10),
         cpus: vec![None],

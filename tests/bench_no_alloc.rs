@@ -64,6 +64,7 @@ fn step(server: &NullServer, load: Load, order: Order, millis: u64) -> (u64, u64
         duration: Duration::from_millis(millis),
         warm_up: Duration::ZERO,
         patience: Duration::from_millis(20),
+        gather: Duration::ZERO,
         lateness_max: Duration::from_secs(10),
         cpus: vec![None],
         ports: 3,

@@ -26,6 +26,7 @@ fn plan(target: SocketAddr, load: Load, rate: f64) -> Plan {
         duration: Duration::from_secs(1),
         warm_up: Duration::ZERO,
         patience: Duration::from_secs(1),
+        gather: Duration::ZERO,
         // A slow machine may be late; that is not what is looked at.
         lateness_max: Duration::from_secs(10),
         cpus: vec![None],

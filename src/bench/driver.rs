@@ -172,6 +172,12 @@ impl<'a> Driver<'a> {
     /// Sends what is due, a burst at most; how much it was.
     fn send(&mut self, now_ns: u64) -> usize {
         let lateness_max_ns = nanos(self.plan.lateness_max);
+        let gather_ns = nanos(self.plan.gather);
+        if let Pace::Open(schedule) = &self.pace
+            && now_ns < schedule.peek_ns() + gather_ns
+        {
+            return 0;
+        }
         // In a closed loop a burst is one client's: nothing hangs on who asks, and less work is ours.
         let client = match self.pace {
             Pace::Open(_) => None,
@@ -197,7 +203,7 @@ impl<'a> Driver<'a> {
                 self.reception
                     .figures
                     .lateness
-                    .saturating_record(lateness_ns);
+                    .saturating_record(lateness_ns.saturating_sub(gather_ns));
             }
             started += 1;
             self.next_kind = (self.next_kind + 1) % self.kinds.len();

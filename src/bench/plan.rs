@@ -32,6 +32,9 @@ pub struct Plan {
     pub patience: Duration,
     /// A request that could not leave so long after its moment does not leave at all.
     pub lateness_max: Duration,
+    /// Requests of an open loop whose moments lie no farther apart leave together, at the end of that span:
+    /// as a network card hands over what came in while it held its interrupt back.
+    pub gather: Duration,
     /// The core of each thread; as many threads.
     pub cpus: Vec<Option<usize>>,
     /// Source ports of each thread.

@@ -59,6 +59,10 @@ pub(super) struct Bench {
     /// Milliseconds after its moment at which a request is not sent any more.
     #[arg(long, value_name = "MS", default_value_t = 10.0)]
     late: f64,
+    /// Microseconds for which requests that are due are held back to leave together, as a network card with
+    /// moderated interrupts would deliver them. Latency counts from the moment each was meant to leave.
+    #[arg(long, value_name = "US", default_value_t = 0.0, conflicts_with = "in_flight")]
+    gather: f64,
     /// Threads.
     #[arg(long, default_value_t = 1)]
     threads: usize,
@@ -325,6 +329,7 @@ impl Bench {
             warm_up: seconds("warmup", self.warmup)?,
             patience: seconds("timeout", self.timeout)?,
             lateness_max: seconds("late", self.late / 1e3)?,
+            gather: seconds("gather", self.gather / 1e6)?,
             cpus: (0..self.threads.max(1))
                 .map(|thread| self.cpus.get(thread).copied())
                 .collect(),
