@@ -127,6 +127,7 @@ fn answering(
                 peer: IpAddr::V4(Ipv4Addr::from_bits(first_peer.to_bits() + client)),
                 port: 40_000,
                 received: NOW,
+                waited_ns: 0,
                 monotonic_ns,
             };
             let outcome = responder.prepare(&arrival, &mut packet);

@@ -323,6 +323,37 @@ fn a_chronyd_beside_us_is_followed_until_it_falls_silent() {
     );
 }
 
+/// While it is held up requests wait in its queue, and all are answered; but those for which nobody can be
+/// waiting any more give way to the others, and are counted.
+#[test]
+fn a_stall_loses_nothing_and_what_is_too_late_is_told() {
+    let node = some!(ours(&[]));
+    let client = |host: u8| Client::new(&node, &format!("127.0.5.{host}"));
+    let many: Vec<_> = (1..=40).map(client).collect();
+    signal(node.pid(), "-STOP");
+    let forgotten = client(100);
+    for _ in 0..10 {
+        forgotten.send(&request(4, CLIENT, 1));
+    }
+    sleep(Duration::from_millis(1500));
+    for client in &many {
+        for _ in 0..50 {
+            client.send(&request(4, CLIENT, 1));
+        }
+    }
+    signal(node.pid(), "-CONT");
+    for client in &many {
+        for _ in 0..50 {
+            client.receive();
+        }
+    }
+    assert_eq!(forgotten.replies_until_now(&node).len(), 0);
+    let summary = node.stop().expect("ours");
+    summary.assert_refused_only("too_late");
+    assert_eq!(summary.get("too_late"), 10);
+    assert_eq!(summary.get("queue_dropped"), 0);
+}
+
 /// What a worker asks of the kernel while it answers: two calls a burst, and nothing else.
 #[test]
 fn a_worker_under_load_makes_two_system_calls_a_burst() {

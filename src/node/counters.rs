@@ -31,11 +31,13 @@ pub enum Event {
     TransmitStamp,
     /// Replies not sent because the clock was stepped while they were made.
     ClockStepped,
+    /// Times a receive queue was made smaller, because it did not empty, or larger again.
+    QueueResized,
     /// Times the worker went to sleep because nothing came.
     Parked,
 }
 
-const EVENT_NAMES: [&str; 12] = [
+const EVENT_NAMES: [&str; 13] = [
     "timestamps_kernel",
     "timestamps_daemon",
     "bursts",
@@ -47,6 +49,7 @@ const EVENT_NAMES: [&str; 12] = [
     "interleaved_evicted",
     "transmit_stamps",
     "clock_stepped",
+    "queue_resized",
     "parked",
 ];
 

@@ -16,6 +16,7 @@ mod log;
 mod pace;
 mod ports;
 mod publish;
+mod queue;
 mod stamp_error;
 mod stamps;
 mod steps;

@@ -13,6 +13,7 @@ use super::counters::{Event, WorkerCounters};
 use super::departure::{Departure, Sealing};
 use super::pace::{Next, Pace};
 use super::publish::Subscription;
+use super::queue::Queue;
 use super::stamps::{Asked, Stamps};
 use super::steps::{ClockPair, Steps};
 use crate::server::{Arrival, Exchange, Outcome, Plan, Responder};
@@ -27,6 +28,8 @@ const BURSTS_PER_TURN_MAX: usize = 4;
 const RENEW_NS: i64 = 10_000_000;
 /// A stamp farther than this from our own reading was taken on another clock (chrony's rule).
 const STAMP_ERROR_NS_MAX: u64 = 1_000_000_000;
+/// But a request may have waited: a stall is believed to have been so long at most.
+const STALL_NS_MAX: i64 = 60_000_000_000;
 /// Of replies to clients in basic mode, one is stamped so often at most: enough to learn from, and next to no
 /// cost.
 const SAMPLE_EVERY_NS: u64 = 1_000_000;
@@ -55,7 +58,7 @@ pub struct WorkerParts {
 
 /// Serves its ports.
 pub struct Worker {
-    ports: Vec<UdpPort>,
+    ports: Box<[Port]>,
     responder: Responder,
     subscription: Subscription,
     counters: Arc<WorkerCounters>,
@@ -66,13 +69,39 @@ pub struct Worker {
     /// Each kept reply, in the order they were kept.
     kept: Box<[Kept]>,
     departure: Departure,
-    /// Those of each port.
-    stamps: Box<[Stamps]>,
     next_sample_ns: u64,
     /// Whether it has slept since the last burst.
     woken: bool,
     steps: Steps,
     renewed: Timespec,
+}
+
+/// One of its sockets.
+struct Port {
+    udp: UdpPort,
+    /// Of departures that the kernel was asked for.
+    stamps: Stamps,
+    /// Where its queue's size can be changed.
+    queue: Option<Queue>,
+    /// Since the clock was stepped the queue was not seen empty: stamps may be of the time before.
+    holds_old_stamps: bool,
+}
+
+impl Port {
+    fn new(udp: UdpPort) -> Self {
+        // With rights that the process no longer has, a queue once made smaller could not be made large again.
+        let full_bytes = udp.queue_bytes();
+        let queue = udp
+            .resize_queue(full_bytes)
+            .is_ok()
+            .then(|| Queue::new(full_bytes));
+        Self {
+            udp,
+            stamps: Stamps::new(),
+            queue,
+            holds_old_stamps: false,
+        }
+    }
 }
 
 /// A reply that is ready but for its seal.
@@ -101,11 +130,10 @@ impl Worker {
         Ok(Self {
             burst: Burst::new(parts.burst_slots, SLOT_LEN),
             kept: vec![NOTHING; parts.burst_slots].into(),
-            stamps: parts.ports.iter().map(|_| Stamps::new()).collect(),
             next_sample_ns: 0,
             woken: false,
             events: Events::with_capacity(16),
-            ports: parts.ports,
+            ports: parts.ports.into_iter().map(Port::new).collect(),
             responder: parts.responder,
             subscription: parts.subscription,
             counters: parts.counters,
@@ -139,7 +167,7 @@ impl Worker {
     fn serve(&mut self, port: usize) -> usize {
         let mut taken = 0;
         for _ in 0..BURSTS_PER_TURN_MAX {
-            let received = match self.ports[port].receive(&mut self.burst) {
+            let received = match self.ports[port].udp.receive(&mut self.burst) {
                 Ok(0) => break,
                 Ok(received) => received,
                 Err(_) => {
@@ -150,26 +178,30 @@ impl Worker {
                 }
             };
             taken += received;
-            self.answer(port, received);
-            if received < self.burst.capacity() {
+            let emptied = received < self.burst.capacity();
+            self.answer(port, received, emptied);
+            if emptied {
                 break; // The queue was empty a moment ago; go and look at the others.
             }
         }
-        if self.stamps[port].is_waiting(clock::monotonic_ns()) {
+        if self.ports[port].stamps.is_waiting(clock::monotonic_ns()) {
             self.take_stamps(port);
         }
         taken
     }
 
-    /// Answers the burst that was just received from a port.
-    fn answer(&mut self, port: usize, received: usize) {
+    /// Answers the burst that was just received from a port, whose queue was seen empty behind it or not.
+    fn answer(&mut self, port: usize, received: usize, emptied: bool) {
         let now = ClockPair::read();
-        let stepped = self.steps.seen(now).is_some();
-        if stepped {
-            self.forget_departures();
+        if self.steps.seen(now).is_some() {
+            self.clock_stepped();
         }
         self.renew(now.real);
-        self.prepare(received, now, stepped);
+        let waited_ns = self.prepare(port, received, now);
+        if emptied {
+            self.ports[port].holds_old_stamps = false;
+        }
+        self.fit_queue(port, waited_ns, emptied, now.monotonic_ns);
         let replies = self.burst.kept();
         if replies == 0 {
             return;
@@ -179,12 +211,12 @@ impl Worker {
             // The receive timestamps are of another time than the transmit timestamps would be.
             self.counters.add(Event::ClockStepped, replies);
             self.burst.discard();
-            self.forget_departures();
+            self.clock_stepped();
             return;
         }
         let asked = self.seal(port, sealing);
         let sent_from = clock::realtime();
-        let transmitted = self.ports[port].transmit(&mut self.burst);
+        let transmitted = self.ports[port].udp.transmit(&mut self.burst);
         if !self.departure.has_stamps() {
             let elapsed_ns = clock::realtime().nanos_since(sent_from);
             self.departure.learn_call(replies, elapsed_ns);
@@ -199,26 +231,33 @@ impl Worker {
         }
     }
 
-    /// The first pass: decide, and write all of the reply but what depends on its leaving.
-    ///
-    /// After a step of the clock the kernel's stamps may be of the time before it, and are not used.
-    fn prepare(&mut self, received: usize, now: ClockPair, stepped: bool) {
+    /// The first pass: decide, and write all of the reply but what depends on its leaving. How long the first,
+    /// which is the oldest, has waited, in nanoseconds.
+    fn prepare(&mut self, port: usize, received: usize, now: ClockPair) -> u64 {
         let ClockPair {
             real: now,
             monotonic_ns,
         } = now;
-        let mut stamped = 0;
+        let believed = !self.ports[port].holds_old_stamps;
+        let (mut stamped, mut oldest_ns) = (0, 0);
         let sample = self.place_to_sample(received, monotonic_ns);
         for slot in 0..received {
             let datagram = self.burst.datagram(slot);
-            let stamp = datagram.stamp.software.filter(|stamp| {
-                !stepped && stamp.nanos_since(now).unsigned_abs() <= STAMP_ERROR_NS_MAX
+            let stamp = datagram.stamp.software.filter(|_| believed);
+            let stamp = stamp.filter(|stamp| {
+                (-STAMP_ERROR_NS_MAX.cast_signed()..=STALL_NS_MAX)
+                    .contains(&now.nanos_since(*stamp))
             });
+            let waited_ns = stamp.map_or(0, |stamp| now.nanos_since(stamp).max(0).unsigned_abs());
+            if slot == 0 {
+                oldest_ns = waited_ns;
+            }
             stamped += usize::from(stamp.is_some());
             let arrival = Arrival {
                 peer: datagram.peer,
                 port: datagram.port,
                 received: raw_time(stamp.unwrap_or(now)),
+                waited_ns,
                 monotonic_ns,
             };
             let packet = self.burst.payload_mut(slot, datagram.len);
@@ -245,6 +284,18 @@ impl Worker {
         if let Some(table) = self.responder.interleaved() {
             self.counters
                 .set(Event::InterleavedEvicted, table.evicted());
+        }
+        oldest_ns
+    }
+
+    /// Makes the queue as large as it should be.
+    fn fit_queue(&mut self, port: usize, waited_ns: u64, emptied: bool, now_ns: u64) {
+        let Port { udp, queue, .. } = &mut self.ports[port];
+        let Some(queue) = queue else { return };
+        if let Some(bytes) = queue.after_burst(waited_ns, emptied, now_ns) {
+            // It worked at the start; where it does not now, the queue stays as it is.
+            let _ = udp.resize_queue(bytes);
+            self.counters.add(Event::QueueResized, 1);
         }
     }
 
@@ -300,7 +351,7 @@ impl Worker {
                         _ => receive_timestamp(self.burst.payload_mut(kept.slot, kept.plan.len)),
                     },
                 };
-                self.stamps[port].ask(asked, now.monotonic_ns);
+                self.ports[port].stamps.ask(asked, now.monotonic_ns);
             }
         }
         self.departure
@@ -314,15 +365,15 @@ impl Worker {
         let Self {
             ports,
             burst,
-            stamps,
             departure,
             responder,
             counters,
             ..
         } = self;
+        let Port { udp, stamps, .. } = &mut ports[port];
         let mut came = 0;
         let mut learn = |stamp: TransmitStamp| {
-            let Some(asked) = stamps[port].came(stamp.number) else {
+            let Some(asked) = stamps.came(stamp.number) else {
                 return;
             };
             let Some(left) = stamp.software else { return };
@@ -342,7 +393,7 @@ impl Worker {
         // As many as a turn can have asked for: what stays in the error queue takes the room of requests.
         for _ in 0..=BURSTS_PER_TURN_MAX {
             // An error here is the socket's own: nothing came.
-            let taken = ports[port].take_transmit_stamps(burst, &mut learn);
+            let taken = udp.take_transmit_stamps(burst, &mut learn);
             if taken.unwrap_or(0) < burst.capacity() {
                 break;
             }
@@ -350,19 +401,24 @@ impl Worker {
         counters.add(Event::TransmitStamp, came);
     }
 
-    /// The clock was stepped: what is known of departures is of the time before.
-    fn forget_departures(&mut self) {
+    /// The clock was stepped: what is known of departures is of the time before, and so may be the stamps of what
+    /// waits.
+    fn clock_stepped(&mut self) {
         self.responder.forget_departures();
-        self.stamps.iter_mut().for_each(Stamps::forget);
+        for port in &mut self.ports {
+            port.stamps.forget();
+            port.holds_old_stamps = true;
+        }
     }
 
     /// The kernel did not take all that it was to stamp, so its count is not known: it begins anew, after
     /// what it has counted is out of the way.
     fn renumber(&mut self, port: usize) {
         self.take_stamps(port);
-        self.stamps[port].restart();
+        let Port { udp, stamps, .. } = &mut self.ports[port];
+        stamps.restart();
         // Where it fails now it did so at the start, and there are no stamps.
-        let _ = self.ports[port].renumber_stamps();
+        let _ = udp.renumber_stamps();
     }
 
     /// Takes over what the timekeeper published, and lets root dispersion grow.

@@ -50,6 +50,8 @@ impl Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum DropReason {
+    /// It waited for us so long that whoever asked has given up.
+    TooLate,
     /// Shorter than a header, longer than any request, or not in whole words of 4 bytes.
     BadLength,
     /// Version 0, or above 4.
@@ -80,7 +82,8 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order of their counters.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
+        Self::TooLate,
         Self::BadLength,
         Self::BadVersion,
         Self::MalformedExtension,
@@ -99,6 +102,7 @@ impl DropReason {
     /// The name of its counter.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::TooLate => "too_late",
             Self::BadLength => "bad_length",
             Self::BadVersion => "bad_version",
             Self::MalformedExtension => "malformed_extension",

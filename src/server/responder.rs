@@ -19,6 +19,10 @@ use crate::wire::{
 /// NTP's port. Only a server would send from it in NTPv1 (mode 0), so that is not answered.
 const NTP_PORT: u16 = 123;
 
+/// Who asks waits for a second or a few, and asks again. What has waited here for longer than this, after a stall or
+/// in a flood, would take the time of requests that are still worth an answer.
+pub(super) const WAITED_NS_MAX: u64 = 1_000_000_000;
+
 /// Where a datagram came from, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
@@ -28,7 +32,9 @@ pub struct Arrival {
     pub port: u16,
     /// When it arrived, by the best clock reading there is.
     pub received: RawTime,
-    /// The same moment, roughly, in nanoseconds of a clock that never steps.
+    /// How long it has waited since then, in nanoseconds; zero where that is not known.
+    pub waited_ns: u64,
+    /// Now, roughly, in nanoseconds of a clock that never steps.
     pub monotonic_ns: u64,
 }
 
@@ -171,6 +177,9 @@ impl Responder {
     /// what costs memory).
     #[inline]
     fn judge(&mut self, arrival: &Arrival, packet: &[u8]) -> Result<(Plan, Mode), DropReason> {
+        if arrival.waited_ns > WAITED_NS_MAX {
+            return Err(DropReason::TooLate);
+        }
         let header = header_of(packet)?;
         let version = header.version();
         let split = Split::of(packet, version).map_err(|_| DropReason::MalformedExtension)?;

@@ -30,6 +30,9 @@ pub struct UdpPort {
     socket: Socket,
     address: SocketAddr,
     stamped: bool,
+    queue_bytes: usize,
+    /// The queues are larger than the system's limit, by privilege.
+    forced: bool,
 }
 
 /// What became of a burst of replies.
@@ -117,12 +120,14 @@ impl UdpPort {
             };
             set.map_err(named("IP_FREEBIND"))?;
         }
-        let port = Self {
+        let mut port = Self {
             socket,
             address: options.address,
             stamped: false,
+            queue_bytes: options.buffer_bytes,
+            forced: false,
         };
-        port.enlarge_buffers(options.buffer_bytes)?;
+        port.enlarge_buffers()?;
         Ok(port)
     }
 
@@ -183,6 +188,8 @@ impl UdpPort {
             socket: self.socket.try_clone()?,
             address: self.address,
             stamped: self.stamped,
+            queue_bytes: self.queue_bytes,
+            forced: self.forced,
         })
     }
 
@@ -319,12 +326,34 @@ impl UdpPort {
         usize::try_from(sent).map_err(|_| io::Error::last_os_error())
     }
 
-    fn enlarge_buffers(&self, bytes: usize) -> io::Result<()> {
+    /// Bytes that were wanted for each queue when the port was opened.
+    pub const fn queue_bytes(&self) -> usize {
+        self.queue_bytes
+    }
+
+    /// Gives the receive queue another size, in bytes. What waits beyond it stays; what comes is dropped until
+    /// there is room.
+    ///
+    /// # Errors
+    /// The system's reason: the process has lost the privilege by which the queue was made larger than the
+    /// system's limit.
+    pub fn resize_queue(&self, bytes: usize) -> io::Result<()> {
+        let option = if self.forced {
+            libc::SO_RCVBUFFORCE
+        } else {
+            libc::SO_RCVBUF
+        };
         let wanted = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+        set_option(self, (libc::SOL_SOCKET, option), &wanted).map_err(named("SO_RCVBUF"))
+    }
+
+    fn enlarge_buffers(&mut self) -> io::Result<()> {
+        let wanted = libc::c_int::try_from(self.queue_bytes).unwrap_or(libc::c_int::MAX);
         // The forced form needs CAP_NET_ADMIN and goes beyond net.core.rmem_max; the plain one is capped.
-        if set_option(self, (libc::SOL_SOCKET, libc::SO_RCVBUFFORCE), &wanted).is_err() {
-            set_option(self, (libc::SOL_SOCKET, libc::SO_RCVBUF), &wanted)
-                .map_err(named("SO_RCVBUF"))?;
+        self.forced = true;
+        if self.resize_queue(self.queue_bytes).is_err() {
+            self.forced = false;
+            self.resize_queue(self.queue_bytes)?;
         }
         if set_option(self, (libc::SOL_SOCKET, libc::SO_SNDBUFFORCE), &wanted).is_err() {
             set_option(self, (libc::SOL_SOCKET, libc::SO_SNDBUF), &wanted)

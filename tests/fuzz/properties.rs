@@ -125,6 +125,7 @@ pub(crate) fn respond(bytes: &[u8]) {
         },
         port: if choice & 16 == 0 { 123 } else { 40_000 },
         received: RawTime(NtpTimestamp::from_unix(1_800_000_000, 5)),
+        waited_ns: 0,
         monotonic_ns: 1 << 40,
     };
     // The second request is over the limit, where there is one.

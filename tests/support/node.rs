@@ -13,7 +13,8 @@ use std::time::Duration;
 use super::{client, keys, tool};
 
 /// Counters that say why a packet was refused, by their names in the summary.
-pub(crate) const REFUSALS: [&str; 13] = [
+pub(crate) const REFUSALS: [&str; 14] = [
+    "too_late",
     "bad_length",
     "bad_version",
     "bad_mode",

@@ -61,7 +61,12 @@ pub(super) struct Bench {
     late: f64,
     /// Microseconds for which requests that are due are held back to leave together, as a network card with
     /// moderated interrupts would deliver them. Latency counts from the moment each was meant to leave.
-    #[arg(long, value_name = "US", default_value_t = 0.0, conflicts_with = "in_flight")]
+    #[arg(
+        long,
+        value_name = "US",
+        default_value_t = 0.0,
+        conflicts_with = "in_flight"
+    )]
     gather: f64,
     /// Threads.
     #[arg(long, default_value_t = 1)]

@@ -53,6 +53,7 @@ pub(super) fn arrival() -> Arrival {
         peer: PEER,
         port: 40_000,
         received: at(1_000),
+        waited_ns: 0,
         monotonic_ns: 1 << 40,
     }
 }
@@ -238,6 +239,19 @@ fn version_1_may_have_mode_0_but_not_from_a_server() {
 fn windows_symmetric_active_gets_symmetric_passive() {
     let reply = answer(&mut Responder::new(parts()), request(0x19)).unwrap();
     assert_eq!(reply[0] & 7, Mode::SymmetricPassive as u8);
+}
+
+#[test]
+fn what_waited_too_long_is_told_apart_before_all_else() {
+    let mut responder = Responder::new(parts());
+    let late = |waited_ns| Arrival {
+        waited_ns,
+        ..arrival()
+    };
+    let outcome = responder.prepare(&late(WAITED_NS_MAX + 1), &mut [0; 3]);
+    assert_eq!(outcome, Outcome::Drop(DropReason::TooLate));
+    let outcome = responder.prepare(&late(WAITED_NS_MAX), &mut request(0x23));
+    assert!(matches!(outcome, Outcome::Answer(_)));
 }
 
 #[test]
