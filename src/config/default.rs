@@ -30,6 +30,7 @@ impl Default for Config {
                 workers: None,
                 cpus: Vec::new(),
                 burst: 64,
+                busy_poll_us: 0,
                 pace: Pace::Adaptive,
                 steer: Steer::Source,
                 user: None,

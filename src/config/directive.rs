@@ -69,6 +69,7 @@ pub(super) enum Directive {
     Bindaddress(IpAddr),
     Binddevice(String),
     Burst(usize),
+    Busypoll(u32),
     Clientloglimit(usize),
     Clockprecision(f64),
     Confdir(Vec<PathBuf>),

@@ -190,6 +190,8 @@ pub struct RuntimeConfig {
     pub cpus: Vec<usize>,
     /// `burst`: datagrams per system call.
     pub burst: usize,
+    /// `busypoll`: microseconds; 0 is off.
+    pub busy_poll_us: u32,
     /// `pace`
     pub pace: Pace,
     /// `steer`

@@ -126,6 +126,7 @@ fn runtime_lines(runtime: &RuntimeConfig, lines: &mut Vec<String>) {
         lines.push(format!("cpus {}", CpuList(&runtime.cpus)));
     }
     lines.push(format!("burst {}", runtime.burst));
+    lines.push(format!("busypoll {}", runtime.busy_poll_us));
     lines.push(format!("pace {}", word(&PACES, runtime.pace)));
     lines.push(format!("steer {}", word(&STEERS, runtime.steer)));
     if let Some(user) = &runtime.user {

@@ -82,6 +82,7 @@ fn apply(config: &mut Config, directive: &Directive, outside: &dyn Outside) -> R
         Directive::Local(local) => time.local = Some(local),
         Directive::Maxclockerror(ppm) => time.max_clock_error_ppm = ppm,
         Directive::Burst(datagrams) => runtime.burst = datagrams,
+        Directive::Busypoll(micros) => runtime.busy_poll_us = micros,
         Directive::Cpus(cpus) => runtime.cpus = cpus,
         Directive::LockAll => runtime.lock_all = true,
         Directive::Pace(pace) => runtime.pace = pace,

@@ -95,6 +95,12 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
     let cpus = cores(&config.runtime)?;
     let steering_key = random::array().map_err(system("randomness"))?;
     let ports = Ports::open(&config.server, config.runtime.steer, &cpus, &steering_key)?;
+    let busy_poll_us = config.runtime.busy_poll_us;
+    if busy_poll_us > 0
+        && let Err(error) = ports.busy_poll(busy_poll_us)
+    {
+        log::warn!("busypoll: {error}: it takes CAP_NET_ADMIN and Linux 5.11");
+    }
     let mut timekeeper = Timekeeper::new(&config.time).map_err(system("timekeeper"))?;
     let stamping = keep_stamping_on();
     let _pid_file = config
@@ -353,6 +359,11 @@ impl Workers {
                 });
                 match worker {
                     Ok(mut worker) => {
+                        if runtime.busy_poll_us > 0
+                            && let Err(error) = worker.busy_poll(runtime.busy_poll_us)
+                        {
+                            log::warn!("worker {number}: busypoll: {error}");
+                        }
                         // The other end waits for us, so it is there.
                         let _ = ready.send(Ok(()));
                         drop(ready);

@@ -102,6 +102,19 @@ impl Ports {
     }
 }
 
+impl Ports {
+    /// Has every socket look at its network card's queue itself, for `micros` microseconds.
+    ///
+    /// # Errors
+    /// The first socket's that cannot.
+    pub(super) fn busy_poll(&self, micros: u32) -> io::Result<()> {
+        self.by_worker
+            .iter()
+            .flatten()
+            .try_for_each(|port| port.busy_poll(micros))
+    }
+}
+
 /// The steering program of a group, where there is something to steer.
 fn program(steer: Steer, address: SocketAddr, cpus: &[usize], key: &[u8; 40]) -> Option<Program> {
     if cpus.len() < 2 {

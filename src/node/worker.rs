@@ -17,7 +17,7 @@ use super::queue::Queue;
 use super::stamps::{Asked, Stamps};
 use super::steps::{ClockPair, Steps};
 use crate::server::{Arrival, Exchange, Outcome, Plan, Responder};
-use crate::sys::{Burst, Timespec, TransmitStamp, UdpPort, clock};
+use crate::sys::{Burst, Timespec, TransmitStamp, UdpPort, busy_poll_epoll, clock};
 use crate::wire::{HeaderView, NtpDuration, NtpTimestamp, PACKET_LEN_MAX, RawTime};
 
 /// A slot is one word longer than the longest packet, so that what is longer is seen to be.
@@ -143,6 +143,14 @@ impl Worker {
             steps: Steps::default(),
             renewed: Timespec::default(),
         })
+    }
+
+    /// Before it sleeps, looks at the network card's queue itself for `micros` microseconds.
+    ///
+    /// # Errors
+    /// The kernel is too old.
+    pub fn busy_poll(&self, micros: u32) -> io::Result<()> {
+        busy_poll_epoll(&self.poll, micros)
     }
 
     /// Serves until `stop` is set; who sets it also wakes the worker.

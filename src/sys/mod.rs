@@ -14,6 +14,7 @@
 #![allow(unsafe_code)]
 
 mod burst;
+mod busy_poll;
 pub mod clock;
 pub mod cmsg;
 mod filter;
@@ -25,6 +26,7 @@ pub mod steering;
 mod udp;
 
 pub use burst::{Burst, Datagram, LocalAddress, ReceiveStamp, TransmitStamp};
+pub use busy_poll::busy_poll_epoll;
 pub use clock::Timespec;
 pub use packet::{Frame, PACKET_LEN_MAX, PacketOptions, PacketPort};
 pub use udp::{PortOptions, Transmitted, UdpPort};

@@ -60,6 +60,10 @@ pub(super) fn burst(arguments: &mut Arguments<'_>) -> Read {
     arguments.integer(1..=1024).map(Directive::Burst)
 }
 
+pub(super) fn busypoll(arguments: &mut Arguments<'_>) -> Read {
+    arguments.integer(0..=10_000).map(Directive::Busypoll)
+}
+
 pub(super) fn pace(arguments: &mut Arguments<'_>) -> Read {
     arguments.one_of(&PACES).map(Directive::Pace)
 }

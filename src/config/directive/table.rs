@@ -166,6 +166,7 @@ const OURS: &[Row] = &[
     row("workers", "N|auto", Read(ours::workers), Honoured),
     row("cpus", "LIST", Read(ours::cpus), Honoured),
     row("burst", "DATAGRAMS", Read(ours::burst), Honoured),
+    row("busypoll", "MICROSECONDS", Read(ours::busypoll), Honoured),
     row("pace", "adaptive|spin|park", Read(ours::pace), Honoured),
     row("steer", "source|cpu|hash", Read(ours::steer), Honoured),
     row(
