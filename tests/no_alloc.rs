@@ -9,6 +9,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Duration;
 
 use maser::auth::{Key, KeyStore, KeyType};
 use maser::config::Pace as PaceConfig;
@@ -215,6 +217,9 @@ fn a_million_mixed_packets_allocate_nothing() {
             );
         }
     }
+    let (taken, calls) = flood(&mut worker, &senders[0], &packets[1]);
+    received += taken;
+    allocated += calls;
     assert_eq!(allocated, 0, "allocations in {received} packets");
 
     // The mix was one: each outcome was met, and each packet had one.
@@ -235,6 +240,34 @@ fn a_million_mixed_packets_allocate_nothing() {
             "{name} was never met: {counts:?}"
         );
     }
+}
+
+/// Requests that wait too long, then a queue that never empties, so that it is made smaller; how many the worker
+/// took in, and how often it allocated.
+fn flood(worker: &mut Worker, sender: &UdpSocket, packet: &[u8]) -> (usize, u64) {
+    const WAITING: usize = 2000;
+    let send = |many| {
+        for _ in 0..many {
+            sender.send(packet).expect("loopback takes it");
+        }
+    };
+    let (mut taken, mut allocated) = (0, 0);
+    let mut turn = |taken: &mut usize| {
+        let before = CALLS.get();
+        let now = worker.turn();
+        allocated += CALLS.get() - before;
+        *taken += now;
+        now
+    };
+    send(BURST);
+    sleep(Duration::from_millis(1100));
+    send(WAITING);
+    for _ in 0..100 {
+        sleep(Duration::from_millis(5));
+        send(turn(&mut taken));
+    }
+    while turn(&mut taken) > 0 {}
+    (taken, allocated)
 }
 
 #[test]

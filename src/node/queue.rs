@@ -40,6 +40,12 @@ impl Queue {
         }
     }
 
+    /// Nothing waited.
+    #[inline]
+    pub(super) const fn seen_empty(&mut self) {
+        self.busy_since_ns = None;
+    }
+
     /// After a burst: its oldest request had waited `waited_ns`, and the queue was seen empty behind it or not.
     /// The size that the queue shall have from now on, if it shall have another.
     #[inline]
@@ -50,7 +56,7 @@ impl Queue {
         now_ns: u64,
     ) -> Option<usize> {
         if emptied {
-            self.busy_since_ns = None;
+            self.seen_empty();
             if self.bytes == self.full_bytes || now_ns < self.stood_ns.saturating_add(CALM_NS) {
                 return None;
             }

@@ -102,6 +102,13 @@ impl Port {
             holds_old_stamps: false,
         }
     }
+
+    const fn seen_empty(&mut self) {
+        self.holds_old_stamps = false;
+        if let Some(queue) = &mut self.queue {
+            queue.seen_empty();
+        }
+    }
 }
 
 /// A reply that is ready but for its seal.
@@ -176,7 +183,10 @@ impl Worker {
         let mut taken = 0;
         for _ in 0..BURSTS_PER_TURN_MAX {
             let received = match self.ports[port].udp.receive(&mut self.burst) {
-                Ok(0) => break,
+                Ok(0) => {
+                    self.ports[port].seen_empty();
+                    break;
+                }
                 Ok(received) => received,
                 Err(_) => {
                     self.counters.add(Event::ReceiveError, 1);
