@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from contest import machine, places
+from contest import figures, machine, places
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LADDER = "10k-400k:x1.5"
@@ -36,6 +36,20 @@ def parser(about: str, name: str) -> argparse.ArgumentParser:
         metavar="N",
         type=float,
         help="the latencies' rate, one of the plan's (the highest that all hold)",
+    )
+    taken.add_argument(
+        "--then",
+        metavar="RATE,…",
+        type=_then,
+        default=[],
+        help="rates offered after the plan: 10k, or 3x the server's own knee",
+    )
+    taken.add_argument(
+        "--gather",
+        metavar="US",
+        type=float,
+        default=0.0,
+        help="requests due within this time leave together, as cards moderate interrupts",
     )
     taken.add_argument(
         "--rounds", metavar="N", type=int, default=5, help="%(default)s; every second one backwards"
@@ -85,6 +99,13 @@ def parser(about: str, name: str) -> argparse.ArgumentParser:
         "--quick", action="store_true", help="see that it works: one round of two low rates"
     )
     return taken
+
+
+def _then(text: str) -> list[figures.Then]:
+    try:
+        return [figures.Then.read(word) for word in text.split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"no rate: {error}") from error
 
 
 def _names(text: str) -> list[str]:

@@ -58,7 +58,7 @@ def contest(asked: argparse.Namespace, place: contextlib.AbstractContextManager[
         told = [machine.Spent.so_far().since(spent)]
         untouched, verdict = machine.clock_verdict(clock, machine.ClockSettings.read())
         told.append(verdict)
-        tell(asked, runs, [*rounds.buffers_told(), *told])
+        tell(asked, runs, rounds.then, [*rounds.buffers_told(), *told])
         rounds.plot()
     return 0 if untouched else 1
 
@@ -76,15 +76,25 @@ def end_by_exception() -> None:
         signal.signal(number, end)
 
 
-def tell(asked: argparse.Namespace, runs: dict[str, list[Run]], told: list[str]) -> None:
+def tell(
+    asked: argparse.Namespace,
+    runs: dict[str, list[Run]],
+    then: dict[str, list[figures.Afterwards]],
+    told: list[str],
+) -> None:
     """Prints the table, the ratios and what must be known of them; writes them down too."""
     loss_max = asked.loss / 100
     rate = asked.rate or figures.common_rate(runs, loss_max)
     table = figures.table(runs, loss_max, rate)
     notes = [*figures.ratios(runs, loss_max), *figures.remarks(runs), *told]
     caption = figures.caption(loss_max, rate)
-    (asked.out / "table.md").write_text("\n".join([caption, "", table.markdown(), "", *notes, ""]))
-    print(f"\n{caption}\n\n{table.markdown() if asked.markdown else table.plain()}\n")
+    tables = [table]
+    if asked.then:
+        tables.append(figures.then_table(runs, then))
+    drawn = "\n\n".join(table.markdown() for table in tables)
+    (asked.out / "table.md").write_text("\n".join([caption, "", drawn, "", *notes, ""]))
+    plain = "\n\n".join(table.plain() for table in tables)
+    print(f"\n{caption}\n\n{drawn if asked.markdown else plain}\n")
     for line in notes:
         print(line)
 
@@ -115,6 +125,9 @@ class Rounds:
         self.absent: list[str] = []
         self.entries = list(self._entries())
         self.buffers: dict[str, int | None] = {}
+        self.then: dict[str, list[figures.Afterwards]] = {
+            entry.name: [] for entry in self.entries
+        }
         asked.out.mkdir(parents=True, exist_ok=True)
         for entry in self.entries:
             for file in asked.out.glob(f"{entry.file}-[0-9]*.json"):
@@ -144,7 +157,8 @@ class Rounds:
             f"{place.what}; server on core {cpus[0]}, harness on core {cpus[1]}",
             ", ".join(versions),
             f"{' '.join(self.plan())} from {asked.clients} addresses; {asked.rounds} rounds by turns, "
-            f"{asked.duration:g} s a step",
+            f"{asked.duration:g} s a step"
+            + (f", requests gathered for {asked.gather:g} us" if asked.gather else ""),
             f"receive buffers: {buffers}",
             *self.absent,
         ]
@@ -183,21 +197,40 @@ class Rounds:
             with servers.running(entry.server, self.place, folder, ask) as process:
                 self.buffers.setdefault(entry.server.name, self.place.receive_buffer())
                 told = self.bench(entry, [*self.load(), "--server-pid", str(process)], file)
+                run = [Step.read(line) for line in told.splitlines()]
+                self.then[entry.name].append(self.afterwards(entry, run, process))
         except OSError as error:
             raise SystemExit(f"{entry.name}: {error}") from error
         finally:
             probe.unlink(missing_ok=True)
-        run = [Step.read(line) for line in told.splitlines()]
         if not any(step.good for step in run):
             raise SystemExit(f"{entry.name}: no reply, or no figures: {file}")
         return run
 
+    def afterwards(self, entry: Entry, run: Run, process: int) -> figures.Afterwards:
+        """The rates that are offered after the plan; a server without a knee has no multiples of it."""
+        after = {}
+        knee = figures.knee(run, self.asked.loss / 100)
+        for then in self.asked.then:
+            rate = then.at(knee)
+            if rate is None:
+                continue
+            load = ["--rate", f"{rate:.0f}", *self.spans(), "--server-pid", str(process)]
+            file = self.asked.out / f"{entry.file}-{len(self.then[entry.name]) + 1}-{then.told}.json"
+            after[then.told] = Step.read(self.bench(entry, load, file))
+        return after
+
     def load(self) -> Command:
         """The load, and how long each step of it is."""
+        return [*self.plan(), *self.spans()]
+
+    def spans(self) -> Command:
+        """How long each rate is offered, and how late a request may leave."""
         asked = self.asked
         spans = ["--duration", str(asked.duration), "--warmup", str(asked.warmup)]
+        spans += ["--gather", str(asked.gather)] if asked.gather else []
         # Where it is only to be seen that all works, a busy machine may be late.
-        return [*self.plan(), *spans, *(["--late", "1000"] if asked.quick else [])]
+        return [*spans, *(["--late", "1000"] if asked.quick else [])]
 
     def bench(self, entry: Entry, load: Command, file: Path) -> str:
         """Drives the server; the JSON lines. Nothing where the harness could not even start."""

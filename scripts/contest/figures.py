@@ -69,6 +69,39 @@ class Step:
 Run = list[Step]
 
 
+@dataclass(frozen=True)
+class Then:
+    """A rate that a server is offered after the plan: so many a second, or times its own knee."""
+
+    told: str
+    rate: float
+    of_knee: bool
+
+    @classmethod
+    def read(cls, word: str) -> "Then":
+        """From a word of the command line.
+
+        >>> Then.read("10k").rate, Then.read("0.5x").of_knee
+        (10000.0, True)
+        """
+        units = {"k": 1e3, "M": 1e6, "x": 1.0}
+        number, unit = (word[:-1], units[word[-1]]) if word[-1:] in units else (word, 1.0)
+        rate = float(number) * unit
+        if not 0 < rate < 1e8:
+            raise ValueError(word)
+        return cls(word, rate, word.endswith("x"))
+
+    def at(self, knee: float | None) -> float | None:
+        """The rate for a server of this knee; none where it has none."""
+        if not self.of_knee:
+            return self.rate
+        return self.rate * knee if knee else None
+
+
+# What one server did in one round when it was offered those rates.
+Afterwards = dict[str, Step]
+
+
 def peak(run: Run) -> float | None:
     """The most replies a second of any step."""
     return max((step.replies for step in run), default=None)
@@ -194,6 +227,42 @@ def _without_blanks(table: Table) -> Table:
     """Leaves out columns in which nobody has a figure: a closed loop has no knee."""
     kept = [at for at in range(len(table.head)) if any(row[at] != "-" for row in table.rows)]
     return Table([table.head[at] for at in kept], [[row[at] for at in kept] for row in table.rows])
+
+
+THEN_HEAD = [
+    "server",
+    "offered",
+    "k/s",
+    "replies, k/s",
+    "of the peak",
+    "p50 / p99, µs",
+    "TX error mean / p99, µs",
+]
+
+
+def then_table(runs: dict[str, list[Run]], then: dict[str, list[Afterwards]]) -> Table:
+    """The medians of the rates that were offered after the plan; replies also as a share of the round's peak."""
+    rows = []
+    for name, rounds in then.items():
+        for told in dict.fromkeys(word for after in rounds for word in after):
+            steps = [after.get(told) for after in rounds]
+            shares = [
+                step.replies / (peak(run) or step.replies)
+                for step, run in zip(steps, runs[name], strict=True)
+                if step and step.replies
+            ]
+            driven = all(step.driven for step in steps if step)
+            row = [
+                name,
+                told,
+                "≤ " * (not driven) + _number(median(step.offered for step in steps if step), 1e-3),
+                _number(median(step.replies for step in steps if step), 1e-3),
+                _number(median(shares), 1.0),
+                _pair(steps, lambda step: (step.p50, step.p99)),
+                _pair(steps, lambda step: (step.error_mean, step.error_p99)),
+            ]
+            rows.append(row)
+    return Table(THEN_HEAD, rows)
 
 
 def caption(loss_max: float, rate: float | None) -> str:

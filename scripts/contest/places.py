@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from pathlib import Path
 
 Command = list[str]
 
@@ -132,12 +133,14 @@ NODE_LINK, LOAD_LINK = "node0", "load0"
 
 @contextlib.contextmanager
 def namespaces(
-    node_cpus: list[int], load_cpus: list[int], ipv6: bool, raw: bool
+    node_cpus: list[int], load_cpus: list[int], ipv6: bool, raw: bool, receive: str
 ) -> Iterator[Place]:
     """Two namespaces and a veth pair between them, gone at the end. It takes root.
 
-    Either end receives on the cores of its own side (RPS): without that a veth's receive path runs on
-    the core that sends, and each side would pay for the other.
+    The node's end receives on the node's cores: by receive steering (`rps`), where each request may cost an
+    interrupt from core to core, or in a thread of the kernel's that has those cores (`thread`). Without either a
+    veth's receive path runs on the core that sends. So it does at the harness's end with whole frames: the node's
+    core does all that a request costs. A harness with sockets receives on its own cores.
     """
     ip = find("ip")
     if ip is None:
@@ -167,8 +170,14 @@ def namespaces(
                 load,
             ]
         )
-        _link_up(inside[node], NODE_LINK, f"{addresses.node}/{addresses.link_bits}", node_cpus)
-        _link_up(inside[load], LOAD_LINK, f"{addresses.load}/{addresses.link_bits}", load_cpus)
+        _link_up(inside[node], NODE_LINK, f"{addresses.node}/{addresses.link_bits}")
+        _link_up(inside[load], LOAD_LINK, f"{addresses.load}/{addresses.link_bits}")
+        if receive == "thread":
+            _receive_in_thread(inside[node], NODE_LINK, node_cpus)
+        else:
+            _steer(inside[node], NODE_LINK, node_cpus)
+        if not raw:
+            _steer(inside[load], LOAD_LINK, load_cpus)
         if not raw:
             # Clients of whole frames are nobody's: what comes for them is the harness's to read alone.
             run([*inside[load], "ip", "route", "add", "local", addresses.sources, "dev", "lo"])
@@ -183,7 +192,8 @@ def namespaces(
             sources=addresses.sources,
             node_cpus=node_cpus,
             load_cpus=load_cpus,
-            what=f"two network namespaces, a veth pair, IPv{6 if ipv6 else 4}{', raw frames' if raw else ''}",
+            what=f"two network namespaces, a veth pair, IPv{6 if ipv6 else 4}, "
+            f"received by {RECEIVE[receive]}{', raw frames' if raw else ''}",
             node_prefix=inside[node],
             load_prefix=inside[load],
             bench=_raw(inside[node], addresses.load) if raw else [],
@@ -194,7 +204,11 @@ def namespaces(
             subprocess.run([ip, "netns", "delete", name], capture_output=True, check=False)
 
 
-def _link_up(inside: Command, link: str, address: str, cpus: list[int]) -> None:
+# How the node's end receives, and how that is told.
+RECEIVE = {"rps": "steering", "thread": "a thread of the kernel's"}
+
+
+def _link_up(inside: Command, link: str, address: str) -> None:
     run([*inside, "ip", "link", "set", "lo", "up"])
     run(
         [
@@ -209,9 +223,34 @@ def _link_up(inside: Command, link: str, address: str, cpus: list[int]) -> None:
         ]
     )
     run([*inside, "ip", "link", "set", link, "up"])
+
+
+def _steer(inside: Command, link: str, cpus: list[int]) -> None:
     # The file is of the namespace that /sys was mounted in, which `ip netns exec` does.
     steering = f"/sys/class/net/{link}/queues/rx-0/rps_cpus"
     run([*inside, "sh", "-c", f"echo {cpu_mask(cpus)} > {steering}"])
+
+
+def _receive_in_thread(inside: Command, link: str, cpus: list[int]) -> None:
+    """A veth that merges packets has a queue of its own, which the kernel can empty in a thread."""
+    ethtool = find("ethtool")
+    if ethtool is None:
+        raise Unavailable("ethtool is not installed")
+    before = _kernel_threads(link)
+    run([*inside, ethtool, "--features", link, "gro", "on"])
+    run([*inside, "sh", "-c", f"echo 1 > /sys/class/net/{link}/threaded"])
+    for thread in _kernel_threads(link) - before:
+        run(["taskset", "--cpu-list", "--pid", ",".join(map(str, cpus)), str(thread)])
+
+
+def _kernel_threads(link: str) -> set[int]:
+    """Those that empty queues of an interface of this name, in any namespace."""
+    threads = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (folder / "comm").read_text().startswith(f"napi/{link}-"):
+                threads.add(int(folder.name))
+    return threads
 
 
 def cpu_mask(cpus: list[int]) -> str:

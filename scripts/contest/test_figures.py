@@ -33,6 +33,21 @@ def holds(limit: float, p50: float = 50.0) -> Run:
     ]
 
 
+class Afterwards(unittest.TestCase):
+    def test_rates_are_fixed_or_times_the_knee(self) -> None:
+        fixed, times = figures.Then.read("10k"), figures.Then.read("0.5x")
+        self.assertEqual((fixed.at(None), fixed.at(80e3)), (10e3, 10e3))
+        self.assertEqual((times.at(None), times.at(0.0), times.at(80e3)), (None, None, 40e3))
+        for word in ("", "x", "k", "-1k", "0x", "fast"):
+            self.assertRaises(ValueError, figures.Then.read, word)
+
+    def test_replies_are_told_as_a_share_of_the_rounds_own_peak(self) -> None:
+        runs = {"maser": [holds(40e3), holds(80e3)]}
+        then = {"maser": [{"3x": step(120e3, 30e3, 0.75)}, {"3x": step(240e3, 40e3, 0.8, 0.3)}]}
+        (row,) = figures.then_table(runs, then).rows
+        self.assertEqual(row[:5], ["maser", "3x", "≤ 180", "35.0", "0.62"])
+
+
 class Reading(unittest.TestCase):
     def test_a_line_of_the_harness(self) -> None:
         counts = dict.fromkeys(figures.WRONG, 0) | {"good": 990, "forged": 3, "kiss_rate": 2}
