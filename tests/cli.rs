@@ -45,11 +45,77 @@ fn five_mistakes_are_five_lines_and_exit_1() {
 }
 
 #[test]
-fn p_prints_the_configuration_and_nothing_else() {
+fn p_prints_the_configuration_and_comments_on_this_machine() {
     let output = maser(&["serve", "-p", "-f", "guide.conf"]);
     assert_eq!(output.status.code(), Some(0));
-    assert_eq!(stdout(&output), data("guide.printed"));
+    let printed = stdout(&output);
+    let comments = printed.strip_prefix(&data("guide.printed")).unwrap();
+    assert!(comments.lines().count() > 5, "{comments}");
+    assert!(
+        comments.lines().all(|line| line.starts_with('#')),
+        "{comments}"
+    );
     assert!(output.stderr.is_empty());
+    // And it is a configuration again.
+    let file = std::env::temp_dir().join(format!("maser-printed-{}", std::process::id()));
+    fs::write(&file, &printed).unwrap();
+    let again = maser(&["serve", "-p", "-f", file.to_str().unwrap()]);
+    fs::remove_file(&file).unwrap();
+    assert_eq!(stdout(&again), printed, "{}", stderr(&again));
+}
+
+/// The figures of a line of comment: its first number, and those behind words.
+fn figure(printed: &str, name: &str) -> usize {
+    let line = printed
+        .lines()
+        .find_map(|line| line.strip_prefix("#   ")?.strip_prefix(name))
+        .unwrap_or_else(|| panic!("{name}: {printed}"));
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn p_tells_the_memory_of_clients_keys_and_workers() {
+    let keys = std::env::temp_dir().join(format!("maser-memory-keys-{}", std::process::id()));
+    let line = |key: u32| format!("{key} AES128 HEX:{key:032X}\n");
+    fs::write(&keys, (1..=100).map(line).collect::<String>()).unwrap();
+    let core = core_affinity::get_core_ids().unwrap()[0].id;
+    let (key_file, cpus) = (
+        format!("keyfile {}", keys.display()),
+        format!("cpus {core}"),
+    );
+    let with = |lines: &[&str]| {
+        let both = ["serve", "-p", "port 11123", "allow 127.0.0.1", &cpus];
+        stdout(&maser(&[&both, lines].concat()))
+    };
+    let small = with(&["clientloglimit 1000000"]);
+    let large = with(&["clientloglimit 8000000", &key_file, "workers 3"]);
+    fs::remove_file(&keys).unwrap();
+    let more = with(&["clientloglimit 1000000", "burst 128"]);
+
+    let worker = figure(&small, "worker ");
+    assert!((1_000_000..1_500_000).contains(&worker), "{small}");
+    assert_eq!(figure(&small, "in sum"), worker);
+    assert_eq!(figure(&large, "all keys"), 100 * figure(&large, "key "));
+    let sum = 3 * figure(&large, "worker ") + figure(&large, "all keys");
+    assert_eq!(figure(&large, "in sum"), sum);
+    assert!(figure(&large, "sockets' queues") == 3 * figure(&small, "sockets' queues"));
+    assert!(figure(&small, "sockets' queues") > 0, "{small}");
+    // 64 slots more, each of which has room for the longest packet.
+    assert!(figure(&more, "worker ") - worker >= 64 * 1024, "{more}");
+    let none = with(&["noclientlog"]);
+    assert!(
+        none.contains("a worker remembers 0") && figure(&none, "worker ") < 500_000,
+        "{none}"
+    );
+}
+
+#[test]
+fn p_says_where_it_would_not_start() {
+    let printed = stdout(&maser(&["serve", "-p", "port 11123", "cpus 4095"]));
+    assert!(
+        printed.contains("#   it does not start: cpus: core 4095 is not among"),
+        "{printed}"
+    );
 }
 
 #[test]

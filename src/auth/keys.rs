@@ -162,6 +162,9 @@ impl KeyStore {
         }
     }
 
+    /// Bytes of a key on the heap, without what an AES-256 key or a hash's secret takes beside.
+    pub const KEY_BYTES: usize = size_of::<u32>() + size_of::<Entry>();
+
     /// How many keys there are.
     pub fn len(&self) -> usize {
         self.ids.len()

@@ -9,7 +9,7 @@ use clap::ArgAction;
 
 use super::{Exit, complain, print, version};
 use crate::config::{self, Config, Families, Loaded, Notice, Origin, Place};
-use crate::node::{self, Files, LogOptions, Options};
+use crate::node::{self, Files, LogOptions, Memory, Options};
 
 /// Answer requests for the time, until told to end.
 #[derive(Debug, clap::Args)]
@@ -30,7 +30,7 @@ pub(super) struct Serve {
     #[arg(short = 'L', value_name = "LEVEL", allow_negative_numbers = true,
           value_parser = clap::value_parser!(i8).range(-1..=3))]
     log_level: Option<i8>,
-    /// Print the configuration as it is understood, and end.
+    /// Print the configuration as it is understood, and as comments what it takes of this machine; then end.
     #[arg(short = 'p')]
     print_configuration: bool,
     /// Real-time priority, 1 to 100 (`sched_priority`).
@@ -154,7 +154,8 @@ impl Serve {
         };
         self.override_configuration(&mut loaded.config);
         if self.print_configuration {
-            return print(&config::print(&loaded));
+            let memory = Memory::of(&loaded.config);
+            return print(&format!("{}{memory}", config::print(&loaded)));
         }
         let options = Options {
             log: LogOptions {

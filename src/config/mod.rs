@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 pub use directive::{Row, Support, directives};
 pub use error::{ConfigError, ConfigErrors, Fault, Notice, Place};
-pub use print::print;
+pub use print::{CpuList, print};
 
 use crate::server::{AccessRule, RateLimit};
 use crate::wire::ReferenceId;

@@ -194,7 +194,7 @@ impl Display for Typed {
 }
 
 /// Processors in their order, those that follow each other as a range.
-struct CpuList<'a>(&'a [usize]);
+pub struct CpuList<'a>(pub &'a [usize]);
 
 impl Display for CpuList<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

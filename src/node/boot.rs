@@ -12,18 +12,17 @@ use mio::{Poll, Waker};
 
 use super::counters::WorkerCounters;
 use super::log::{self as log_sink, LogOptions};
+use super::placement::Placement;
 use super::ports::{PortError, Ports};
 use super::publish::Published;
 use super::stamp_error::StampErrorCounts;
 use super::summary::Summary;
+use super::tables::STACK_BYTES;
 use super::timekeeper::Timekeeper;
 use super::worker::{WAKE, Worker, WorkerParts};
-use super::{Pace, Subscription, keys};
+use super::{Apart, ClientLog, Pace, PlacementError, Seeds, Subscription, keys, responder};
 use crate::auth::{self, KeyStore};
-use crate::config::{Config, Notice, RuntimeConfig, ServerConfig, Steer, Unsynchronised};
-use crate::server::{
-    AccessTable, Chance, ClientTable, InterleavedTable, RateLimiter, Responder, ResponderParts,
-};
+use crate::config::{Config, Notice, RuntimeConfig};
 use crate::sys::{UdpPort, clock, process, random};
 
 /// What the command line says beyond the configuration.
@@ -41,24 +40,9 @@ pub enum Fatal {
     /// A socket.
     #[error(transparent)]
     Port(#[from] PortError),
-    /// `cpus` names a core we may not use.
-    #[error("cpus: core {cpu} is not among those this process may use ({allowed}): change `cpus`")]
-    Core {
-        /// The core.
-        cpu: usize,
-        /// The allowed ones.
-        allowed: String,
-    },
-    /// With `steer cpu` a second worker on a core would get nothing.
-    #[error(
-        "steer cpu: {workers} workers for {cores} cores: lower `workers`, or choose `steer source`"
-    )]
-    SteerCpu {
-        /// Workers.
-        workers: usize,
-        /// Their cores.
-        cores: usize,
-    },
+    /// The workers' cores.
+    #[error(transparent)]
+    Placement(#[from] PlacementError),
     /// Something else the system refused.
     #[error("{doing}: {error}")]
     System {
@@ -92,7 +76,12 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
         log::warn!("the limit on open files stays: {error}");
     }
     let keys = Arc::new(load_keys(config.key_file.as_deref()));
-    let cpus = cores(&config.runtime)?;
+    let placement = Placement::here(config)?;
+    log::info!("{placement}");
+    for warning in &placement.warnings {
+        log::warn!("{warning}");
+    }
+    let cpus = placement.cores;
     let steering_key = random::array().map_err(system("randomness"))?;
     let ports = Ports::open(&config.server, config.runtime.steer, &cpus, &steering_key)?;
     let busy_poll_us = config.runtime.busy_poll_us;
@@ -170,36 +159,6 @@ fn load_keys(file: Option<&Path>) -> KeyStore {
         keys.len()
     );
     keys
-}
-
-/// The core of each worker: `cpus`, or every core we may use, cut or repeated to `workers`.
-fn cores(config: &RuntimeConfig) -> Result<Vec<usize>, Fatal> {
-    let allowed: Vec<usize> = core_affinity::get_core_ids()
-        .unwrap_or_default()
-        .iter()
-        .map(|core| core.id)
-        .collect();
-    let wanted = if config.cpus.is_empty() {
-        &allowed
-    } else {
-        &config.cpus
-    };
-    if let Some(cpu) = wanted.iter().find(|cpu| !allowed.contains(cpu)) {
-        let allowed = allowed
-            .iter()
-            .map(usize::to_string)
-            .collect::<Vec<_>>()
-            .join(", ");
-        return Err(Fatal::Core { cpu: *cpu, allowed });
-    }
-    let workers = config.workers.unwrap_or(wanted.len());
-    if config.steer == Steer::Cpu && workers > wanted.len() {
-        return Err(Fatal::SteerCpu {
-            workers,
-            cores: wanted.len(),
-        });
-    }
-    Ok(wanted.iter().copied().cycle().take(workers).collect())
 }
 
 /// Memory, priority, user: what needs root, and then root itself goes. No thread has been started yet.
@@ -301,7 +260,7 @@ struct Workers {
     threads: Vec<JoinHandle<()>>,
     wakers: Vec<Waker>,
     counters: Vec<Arc<WorkerCounters>>,
-    stop: Arc<AtomicBool>,
+    stop: Arc<Apart<AtomicBool>>,
     started_ns: u64,
 }
 
@@ -313,7 +272,7 @@ impl Workers {
         keys: &Arc<KeyStore>,
         published: &Arc<Published>,
     ) -> Result<Self, Fatal> {
-        let stop = Arc::new(AtomicBool::new(false));
+        let stop = Arc::new(Apart(AtomicBool::new(false)));
         let mut workers = Self {
             threads: Vec::new(),
             wakers: Vec::new(),
@@ -321,11 +280,7 @@ impl Workers {
             stop: Arc::clone(&stop),
             started_ns: clock::monotonic_ns(),
         };
-        // Clients of one worker are none of another's, so each has its share of the memory.
-        let client_log_bytes = config
-            .server
-            .client_log_bytes
-            .map(|bytes| bytes.min(ClientTable::MEMORY_BYTES_MAX) / cpus.len().max(1));
+        let client_log = ClientLog::share(&config.server, cpus.len());
         let (ready, started) = mpsc::channel();
         for (number, (cpu, ports)) in cpus.iter().copied().zip(by_worker).enumerate() {
             let poll = Poll::new().map_err(system("epoll"))?;
@@ -350,7 +305,7 @@ impl Workers {
                 }
                 let worker = Worker::new(WorkerParts {
                     ports,
-                    responder: responder(&server, client_log_bytes, keys, &seeds),
+                    responder: responder(&server, client_log, keys, &seeds),
                     subscription,
                     counters,
                     pace: Pace::new(runtime.pace),
@@ -375,6 +330,7 @@ impl Workers {
             let name = format!("maser-{number}");
             let thread = thread::Builder::new()
                 .name(name)
+                .stack_size(STACK_BYTES)
                 .spawn(run)
                 .map_err(system("starting a worker"))?;
             workers.threads.push(thread);
@@ -412,45 +368,4 @@ impl Workers {
             queue_dropped: queues.dropped(),
         }
     }
-}
-
-/// Secrets of one worker's tables.
-struct Seeds {
-    clients: [u8; 16],
-    chance: u64,
-}
-
-impl Seeds {
-    fn draw() -> io::Result<Self> {
-        Ok(Self {
-            clients: random::array()?,
-            chance: u64::from_ne_bytes(random::array()?),
-        })
-    }
-}
-
-fn responder(
-    server: &ServerConfig,
-    client_log_bytes: Option<usize>,
-    keys: Arc<KeyStore>,
-    seeds: &Seeds,
-) -> Responder {
-    Responder::new(ResponderParts {
-        access: AccessTable::new(&server.access),
-        require_auth: AccessTable::new(&server.require_auth),
-        clients: client_log_bytes
-            .map(|bytes| ClientTable::new(bytes - interleaved_bytes(bytes), seeds.clients)),
-        interleaved: client_log_bytes.map(|bytes| InterleavedTable::new(interleaved_bytes(bytes))),
-        limiter: server.rate_limit.map(RateLimiter::new),
-        poll_min: server.rate_limit.map(|limit| limit.interval_log2),
-        keys,
-        silent_unsynchronised: server.unsynchronised == Unsynchronised::Silent,
-        chance: Chance::new(seeds.chance),
-    })
-}
-
-/// What `clientloglimit` has for interleaved replies: as chrony, as many of them as of clients. A client
-/// takes 72 bytes, a reply 16.
-const fn interleaved_bytes(client_log_bytes: usize) -> usize {
-    client_log_bytes / 88 * 16
 }

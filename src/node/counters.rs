@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::apart::stands_apart;
 use super::stamp_error::StampErrors;
 use crate::server::Outcome;
 
@@ -55,7 +56,7 @@ const EVENT_NAMES: [&str; 13] = [
 
 const COUNTERS: usize = Outcome::COUNTERS + EVENT_NAMES.len();
 
-/// One worker's counters, on cache lines of their own.
+/// One worker's counters, on cache lines of their own ([`Apart`](super::Apart) says how far apart).
 ///
 /// There is one writer, so adding is a plain load and store: no locked instruction.
 #[derive(Debug)]
@@ -64,6 +65,8 @@ pub struct WorkerCounters {
     counters: [AtomicU64; COUNTERS],
     transmit_errors: StampErrors,
 }
+
+const _: () = assert!(stands_apart::<WorkerCounters>());
 
 impl Default for WorkerCounters {
     fn default() -> Self {

@@ -5,15 +5,19 @@
 //! upwards (`counters.rs`), a flag that ends them. The *timekeeper* (`timekeeper.rs`), the main thread, looks
 //! at where the time comes from and publishes it.
 
+mod apart;
 mod boot;
 pub mod counters;
 mod departure;
 mod files;
 mod follow;
+mod interface;
 mod keys;
 mod local;
 mod log;
+mod memory;
 mod pace;
+mod placement;
 mod ports;
 mod publish;
 mod queue;
@@ -21,17 +25,23 @@ mod stamp_error;
 mod stamps;
 mod steps;
 mod summary;
+mod tables;
 mod timekeeper;
+mod topology;
 mod worker;
 
+pub use apart::Apart;
 pub use boot::{Fatal, Options, serve};
 pub use files::Files;
 pub use log::LogOptions;
+pub use memory::Memory;
 pub use pace::{Next, Pace};
+pub use placement::PlacementError;
 pub use ports::PortError;
 pub use publish::{Published, Subscription};
 pub use stamp_error::{StampErrorCounts, StampErrors};
 pub use summary::Summary;
+pub use tables::{ClientLog, Seeds, responder};
 pub use worker::{Worker, WorkerParts};
 
 pub use crate::sys::random;

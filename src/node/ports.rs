@@ -10,7 +10,7 @@ use crate::sys::{PortOptions, UdpPort};
 
 /// Receive and send queue of each socket. At half a kilobyte to a kilobyte of kernel memory for a datagram
 /// this holds some ten thousand: 20 ms at 500,000 requests a second.
-const BUFFER_BYTES: usize = 8 << 20;
+pub(super) const BUFFER_BYTES: usize = 8 << 20;
 
 /// An address could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -143,7 +143,7 @@ fn program(steer: Steer, address: SocketAddr, cpus: &[usize], key: &[u8; 40]) ->
 
 /// The addresses to serve: those configured, or every address of a family; only families in which
 /// somebody is allowed; none with `port 0`.
-fn addresses(config: &ServerConfig) -> Vec<SocketAddr> {
+pub(super) fn addresses(config: &ServerConfig) -> Vec<SocketAddr> {
     let access = AccessTable::new(&config.access);
     let any = [
         IpAddr::V4(Ipv4Addr::UNSPECIFIED),

@@ -7,15 +7,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
+use super::apart::stands_apart;
 use crate::wire::{SystemVariables, SystemWords};
 
 /// The published record. Written by the timekeeper alone.
 #[derive(Debug)]
-#[repr(align(128))] // Away from anything else that is written: two lines, as adjacent lines are fetched in pairs.
+#[repr(align(128))] // Away from anything that is written per packet, as `Apart` has it.
 pub struct Published {
     generation: AtomicU64,
     words: [AtomicU64; size_of::<SystemWords>() / 8],
 }
+
+const _: () = assert!(stands_apart::<Published>());
 
 impl Published {
     /// With a first record.

@@ -32,6 +32,9 @@ pub(super) struct Stamps {
 }
 
 impl Stamps {
+    /// Bytes of one port's, with what they have on the heap.
+    pub(super) const BYTES: usize = size_of::<Self>() + WAITING * size_of::<Option<Asked>>();
+
     pub(super) fn new() -> Self {
         Self {
             ring: vec![None; WAITING].into(),

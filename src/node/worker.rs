@@ -35,6 +35,8 @@ const STALL_NS_MAX: i64 = 60_000_000_000;
 const SAMPLE_EVERY_NS: u64 = 1_000_000;
 /// The same while what the stamps say is not what was expected.
 const SAMPLE_OFTEN_NS: u64 = 100_000;
+/// Ports told of at a time by the call that a worker sleeps in.
+const EVENTS: usize = 16;
 /// The waker's token; ports have lower ones.
 pub(super) const WAKE: Token = Token(usize::MAX);
 
@@ -90,7 +92,7 @@ struct Port {
 impl Port {
     fn new(udp: UdpPort) -> Self {
         // With rights that the process no longer has, a queue once made smaller could not be made large again.
-        let full_bytes = udp.queue_bytes();
+        let full_bytes = udp.wanted_queue_bytes();
         let queue = udp
             .resize_queue(full_bytes)
             .is_ok()
@@ -139,7 +141,7 @@ impl Worker {
             kept: vec![NOTHING; parts.burst_slots].into(),
             next_sample_ns: 0,
             woken: false,
-            events: Events::with_capacity(16),
+            events: Events::with_capacity(EVENTS),
             ports: parts.ports.into_iter().map(Port::new).collect(),
             responder: parts.responder,
             subscription: parts.subscription,
@@ -158,6 +160,18 @@ impl Worker {
     /// The kernel is too old.
     pub fn busy_poll(&self, micros: u32) -> io::Result<()> {
         busy_poll_epoll(&self.poll, micros)
+    }
+
+    /// Bytes on the heap that [`new`](Self::new) allocates for bursts: buffers, and what is kept of a reply
+    /// until it is sealed.
+    pub(super) const fn burst_bytes(slots: usize) -> usize {
+        Burst::bytes_for(slots, SLOT_LEN) + slots * size_of::<Kept>()
+    }
+
+    /// The same for its ports: sockets' descriptors, stamps that are waited for, events.
+    pub(super) const fn port_bytes(ports: usize) -> usize {
+        ports * (size_of::<Port>() - size_of::<Stamps>() + Stamps::BYTES)
+            + EVENTS * size_of::<mio::event::Event>()
     }
 
     /// Serves until `stop` is set; who sets it also wakes the worker.

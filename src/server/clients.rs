@@ -119,6 +119,8 @@ struct SetHead {
 
 const _: () = assert!(size_of::<SetHead>() == 64);
 
+const SET_BYTES: usize = size_of::<SetHead>() + WAYS * size_of::<Client>();
+
 /// Records of clients, found by address. It never grows; the oldest of a full set makes room.
 pub struct ClientTable {
     cipher: Aes128Enc,
@@ -129,14 +131,14 @@ pub struct ClientTable {
 
 impl ClientTable {
     /// As much as chrony's ceiling of 2^24 records takes.
-    pub const MEMORY_BYTES_MAX: usize =
-        (1 << 24) / WAYS * (size_of::<SetHead>() + WAYS * size_of::<Client>());
+    pub const MEMORY_BYTES_MAX: usize = (1 << 24) / WAYS * SET_BYTES;
+
+    /// Bytes that one client takes, with its share of the set's tags and ages.
+    pub const CLIENT_BYTES: usize = SET_BYTES / WAYS;
 
     /// With as many records as `memory_bytes` hold, eight at the least. `seed` must not be guessable.
     pub fn new(memory_bytes: usize, seed: [u8; 16]) -> Self {
-        let set_bytes = size_of::<SetHead>() + WAYS * size_of::<Client>();
-        // A set's number is taken out of 32 bits of hash.
-        let sets = (memory_bytes / set_bytes).clamp(1, 1 << 30);
+        let sets = Self::sets(memory_bytes);
         Self {
             cipher: Aes128Enc::new(&Array(seed)),
             heads: vec![
@@ -190,6 +192,16 @@ impl ClientTable {
     /// Bytes on the heap.
     pub fn memory_bytes(&self) -> usize {
         size_of_val(&*self.heads) + size_of_val(&*self.clients)
+    }
+
+    /// Bytes on the heap of a table made with `memory_bytes`.
+    pub fn bytes_for(memory_bytes: usize) -> usize {
+        Self::sets(memory_bytes) * SET_BYTES
+    }
+
+    fn sets(memory_bytes: usize) -> usize {
+        // A set's number is taken out of 32 bits of hash.
+        (memory_bytes / SET_BYTES).clamp(1, 1 << 30)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "parts of a hash")]
@@ -256,6 +268,8 @@ mod tests {
         let mut table = ClientTable::new(10_000, [1; 16]);
         let (capacity, memory) = (table.capacity(), table.memory_bytes());
         assert!(memory <= 10_000 && capacity >= 8);
+        assert_eq!(memory, ClientTable::bytes_for(10_000));
+        assert_eq!(memory, capacity * ClientTable::CLIENT_BYTES);
         let regular = v4(0xffff_ffff);
         for number in 0..100_000 {
             let now = u64::from(number) * SECOND_NS;

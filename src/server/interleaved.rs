@@ -50,16 +50,24 @@ impl InterleavedTable {
 
     /// With as many replies as a power of two below what `memory_bytes` hold, four at the least.
     pub fn new(memory_bytes: usize) -> Self {
-        let replies = (memory_bytes / Self::REPLY_BYTES).max(WAYS);
-        let replies = 1 << replies.ilog2();
         Self {
-            replies: vec![Self::FREE; replies].into(),
+            replies: vec![Self::FREE; Self::replies(memory_bytes)].into(),
             evicted: 0,
         }
     }
 
+    fn replies(memory_bytes: usize) -> usize {
+        let replies = (memory_bytes / Self::REPLY_BYTES).max(WAYS);
+        1 << replies.ilog2()
+    }
+
     /// Bytes that one reply takes.
-    const REPLY_BYTES: usize = size_of::<Reply>();
+    pub const REPLY_BYTES: usize = size_of::<Reply>();
+
+    /// Bytes on the heap of a table made with `memory_bytes`.
+    pub fn bytes_for(memory_bytes: usize) -> usize {
+        Self::replies(memory_bytes) * Self::REPLY_BYTES
+    }
 
     /// Bytes on the heap.
     pub const fn memory_bytes(&self) -> usize {

@@ -107,7 +107,7 @@ const EMPTY_VECTOR: libc::iovec = libc::iovec {
 impl Burst {
     /// Room for `slots` datagrams of up to `payload_len` bytes.
     pub fn new(slots: usize, payload_len: usize) -> Self {
-        let stride = payload_len.next_multiple_of(64);
+        let stride = stride(payload_len);
         let mut burst = Self {
             headers: FixedArray::new(slots, &empty_header()),
             vectors: FixedArray::new(slots, &EMPTY_VECTOR),
@@ -148,12 +148,17 @@ impl Burst {
 
     /// Bytes on the heap.
     pub fn memory_bytes(&self) -> usize {
+        Self::bytes_for(self.capacity(), self.stride)
+    }
+
+    /// Bytes on the heap of a burst with `slots` slots of `payload_len` bytes.
+    pub const fn bytes_for(slots: usize, payload_len: usize) -> usize {
         let per_slot = 2 * (size_of::<libc::mmsghdr>() + size_of::<libc::iovec>())
-            + NAME_LEN
-            + RECEIVE_CONTROL_LEN
-            + TRANSMIT_CONTROL_LEN
-            + self.stride;
-        self.capacity() * per_slot
+            + size_of::<Name>()
+            + size_of::<Control<RECEIVE_CONTROL_LEN>>()
+            + size_of::<Control<TRANSMIT_CONTROL_LEN>>()
+            + stride(payload_len);
+        slots * per_slot
     }
 
     /// The datagram in `slot`, which is below what the last receive answered.
@@ -393,6 +398,11 @@ impl Burst {
             hardware,
         })
     }
+}
+
+/// Bytes from one payload to the next: each begins on a cache line, as far as the first does.
+const fn stride(payload_len: usize) -> usize {
+    payload_len.next_multiple_of(64)
 }
 
 fn empty_header() -> libc::mmsghdr {

@@ -30,7 +30,7 @@ pub struct UdpPort {
     socket: Socket,
     address: SocketAddr,
     stamped: bool,
-    queue_bytes: usize,
+    wanted_queue_bytes: usize,
     /// The queues are larger than the system's limit, by privilege.
     forced: bool,
 }
@@ -124,7 +124,7 @@ impl UdpPort {
             socket,
             address: options.address,
             stamped: false,
-            queue_bytes: options.buffer_bytes,
+            wanted_queue_bytes: options.buffer_bytes,
             forced: false,
         };
         port.enlarge_buffers()?;
@@ -179,6 +179,17 @@ impl UdpPort {
         Ok(info[MEMINFO_DROPS])
     }
 
+    /// Bytes that the kernel lets the receive queue and the send queue grow to, its own overhead included.
+    ///
+    /// # Errors
+    /// The system's reason.
+    pub fn queue_bytes(&self) -> io::Result<(usize, usize)> {
+        Ok((
+            self.socket.recv_buffer_size()?,
+            self.socket.send_buffer_size()?,
+        ))
+    }
+
     /// A second descriptor of the same socket.
     ///
     /// # Errors
@@ -188,7 +199,7 @@ impl UdpPort {
             socket: self.socket.try_clone()?,
             address: self.address,
             stamped: self.stamped,
-            queue_bytes: self.queue_bytes,
+            wanted_queue_bytes: self.wanted_queue_bytes,
             forced: self.forced,
         })
     }
@@ -327,8 +338,8 @@ impl UdpPort {
     }
 
     /// Bytes that were wanted for each queue when the port was opened.
-    pub const fn queue_bytes(&self) -> usize {
-        self.queue_bytes
+    pub const fn wanted_queue_bytes(&self) -> usize {
+        self.wanted_queue_bytes
     }
 
     /// Gives the receive queue another size, in bytes. What waits beyond it stays; what comes is dropped until
@@ -348,12 +359,12 @@ impl UdpPort {
     }
 
     fn enlarge_buffers(&mut self) -> io::Result<()> {
-        let wanted = libc::c_int::try_from(self.queue_bytes).unwrap_or(libc::c_int::MAX);
+        let wanted = libc::c_int::try_from(self.wanted_queue_bytes).unwrap_or(libc::c_int::MAX);
         // The forced form needs CAP_NET_ADMIN and goes beyond net.core.rmem_max; the plain one is capped.
         self.forced = true;
-        if self.resize_queue(self.queue_bytes).is_err() {
+        if self.resize_queue(self.wanted_queue_bytes).is_err() {
             self.forced = false;
-            self.resize_queue(self.queue_bytes)?;
+            self.resize_queue(self.wanted_queue_bytes)?;
         }
         if set_option(self, (libc::SOL_SOCKET, libc::SO_SNDBUFFORCE), &wanted).is_err() {
             set_option(self, (libc::SOL_SOCKET, libc::SO_SNDBUF), &wanted)
