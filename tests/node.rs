@@ -90,6 +90,17 @@ fn steering_by_core_answers_everybody() {
 }
 
 #[test]
+fn the_log_says_which_cores_and_why() {
+    let cores = core_affinity::get_core_ids().expect("cores");
+    let last = cores.last().expect("one at least").id;
+    let node = some!(ours(&[&format!("cpus {last}")]));
+    let log = node.folder().log();
+    let expected = format!("workers on cores {last}: as `cpus` says");
+    assert!(log.contains(&expected), "{log}");
+    assert_eq!(node.stop().expect("ours").workers.len(), 1);
+}
+
+#[test]
 fn arrivals_under_load_have_the_kernels_stamps() {
     let node = some!(ours(&[]));
     let clients: Vec<_> = (1..=40)

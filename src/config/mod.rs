@@ -184,7 +184,7 @@ pub enum ChronydAddress {
 /// Threads, cores, privileges, files of the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuntimeConfig {
-    /// `workers`; `None` is `auto`: one per allowed core.
+    /// `workers`; `None` is `auto`: one per allowed core, or as many as receive with `steer cpu`.
     pub workers: Option<usize>,
     /// `cpus`; empty: all allowed cores.
     pub cpus: Vec<usize>,

@@ -129,15 +129,15 @@ impl Display for Memory {
             f,
             "all keys",
             bytes,
-            &format!("{keys}, shared by all workers"),
+            &format!("keys: {keys}, shared by all workers"),
         )?;
-        let of = format!("{} workers and the keys", self.workers);
+        let of = format!("workers: {}; and the keys", self.workers);
         line(f, "in sum", self.total_bytes(), &of)?;
         match &self.queues {
             Ok((receive, send)) => {
                 let sockets = self.workers * self.sockets;
                 let of = format!(
-                    "the kernel's, if all are full: {sockets} sockets, {receive} in and {send} out"
+                    "the kernel's, when full; sockets: {sockets}, each {receive} in and {send} out"
                 );
                 line(f, "sockets' queues", sockets * (receive + send), &of)
             }
