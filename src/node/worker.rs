@@ -2,6 +2,7 @@
 //! nothing, writes no log line, and nothing a packet holds can make it panic.
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,6 +38,9 @@ const SAMPLE_EVERY_NS: u64 = 1_000_000;
 const SAMPLE_OFTEN_NS: u64 = 100_000;
 /// Ports told of at a time by the call that a worker sleeps in.
 const EVENTS: usize = 16;
+/// Replies that are sealed and sent in one call where no more requests wait: the sooner a reply leaves after its
+/// seal, the less can come between.
+const PART_LEN: usize = 4;
 /// The waker's token; ports have lower ones.
 pub(super) const WAKE: Token = Token(usize::MAX);
 
@@ -235,20 +239,30 @@ impl Worker {
         }
         self.fit_queue(port, waited_ns, emptied, now.monotonic_ns);
         let replies = self.burst.kept();
-        if replies == 0 {
-            return;
+        let part = if emptied { PART_LEN } else { replies };
+        let mut from = 0;
+        while from < replies {
+            let to = (from + part).min(replies);
+            let sealing = ClockPair::read();
+            if self.steps.seen(sealing).is_some() {
+                // The receive timestamps are of another time than the transmit timestamps would be.
+                self.counters.add(Event::ClockStepped, replies - from);
+                self.clock_stepped();
+                break;
+            }
+            self.send(port, from..to, sealing);
+            from = to;
         }
-        let sealing = ClockPair::read();
-        if self.steps.seen(sealing).is_some() {
-            // The receive timestamps are of another time than the transmit timestamps would be.
-            self.counters.add(Event::ClockStepped, replies);
-            self.burst.discard();
-            self.clock_stepped();
-            return;
-        }
-        let asked = self.seal(port, sealing);
+        self.burst.discard();
+    }
+
+    /// Seals the replies kept at these places, and sends them.
+    fn send(&mut self, port: usize, places: Range<usize>, sealing: ClockPair) {
+        let replies = places.len();
+        let asked = self.seal(port, places.clone(), sealing);
         let sent_from = clock::realtime();
-        let transmitted = self.ports[port].udp.transmit(&mut self.burst);
+        let udp = &self.ports[port].udp;
+        let transmitted = udp.transmit_part(&mut self.burst, places);
         if !self.departure.has_stamps() {
             let elapsed_ns = clock::realtime().nanos_since(sent_from);
             self.departure.learn_call(replies, elapsed_ns);
@@ -347,11 +361,11 @@ impl Worker {
 
     /// The second pass, as late as can be: the transmit timestamp, which starts from the clock's reading,
     /// then the MAC that covers it. Whether the kernel was asked to stamp a departure.
-    fn seal(&mut self, port: usize, now: ClockPair) -> bool {
-        let replies = self.burst.kept();
+    fn seal(&mut self, port: usize, places: Range<usize>, now: ClockPair) -> bool {
+        let replies = places.len();
         let woken = std::mem::take(&mut self.woken);
-        let signed = self.kept[..replies].iter();
-        let signed = signed.filter(|kept| kept.plan.key.is_some()).count();
+        let kept = &self.kept[places];
+        let signed = kept.iter().filter(|kept| kept.plan.key.is_some()).count();
         let sealing = Sealing {
             unsigned: replies - signed,
             signed,
@@ -361,7 +375,7 @@ impl Worker {
             RawTime(start + NtpDuration::from_nanos(departure.delay_ns(place, woken)))
         };
         let mut asks = false;
-        for (place, kept) in (0..).zip(&self.kept[..replies]) {
+        for (place, kept) in (0..).zip(kept) {
             let reply = self.burst.payload_mut(kept.slot, kept.plan.len);
             self.responder
                 .seal(&kept.plan, said(&self.departure, place), reply);
@@ -369,7 +383,7 @@ impl Worker {
         }
         let sealed = clock::realtime();
         if asks {
-            for (place, kept) in (0..).zip(&self.kept[..replies]) {
+            for (place, kept) in (0..).zip(kept) {
                 if !kept.stamped {
                     continue;
                 }

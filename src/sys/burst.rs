@@ -2,6 +2,7 @@
 
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Range;
 
 use super::clock::Timespec;
 use super::cmsg::{self, ControlMessages};
@@ -247,12 +248,12 @@ impl Burst {
         self.start_packed(slot, 0, 0, payload);
     }
 
-    /// Forgets the datagrams kept since the last transmit.
+    /// Forgets the datagrams that are kept.
     pub const fn discard(&mut self) {
         self.kept = 0;
     }
 
-    /// Datagrams kept since the last transmit.
+    /// Datagrams that are kept.
     pub const fn kept(&self) -> usize {
         self.kept
     }
@@ -349,11 +350,15 @@ impl Burst {
         self.received
     }
 
-    /// Headers of the kept datagrams for a sending call. Afterwards none is kept.
+    /// Headers of the datagrams kept at these places for a sending call. They stay kept.
     #[inline]
-    pub(super) fn transmit_with<R>(&mut self, call: impl FnOnce(&mut [libc::mmsghdr]) -> R) -> R {
-        let kept = mem::take(&mut self.kept);
-        call(&mut self.reply_headers[..kept])
+    pub(super) fn transmit_with<R>(
+        &mut self,
+        places: Range<usize>,
+        call: impl FnOnce(&mut [libc::mmsghdr]) -> R,
+    ) -> R {
+        let to = places.end.min(self.kept);
+        call(&mut self.reply_headers[places.start.min(to)..to])
     }
 
     /// The kept datagrams of our own as one message for a sending call, with the wish that the kernel cut

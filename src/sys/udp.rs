@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, RawFd};
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -213,10 +214,19 @@ impl UdpPort {
         self.receive_from_queue(burst, 0)
     }
 
-    /// Sends the kept datagrams. A destination the kernel refuses is skipped, and the rest goes on.
+    /// Sends the kept datagrams; afterwards none is kept. A destination the kernel refuses is skipped, and the rest
+    /// goes on.
     #[inline]
     pub fn transmit(&self, burst: &mut Burst) -> Transmitted {
-        burst.transmit_with(|headers| {
+        let transmitted = self.transmit_part(burst, 0..burst.kept());
+        burst.discard();
+        transmitted
+    }
+
+    /// Sends the datagrams kept at these places likewise; they stay kept.
+    #[inline]
+    pub fn transmit_part(&self, burst: &mut Burst, places: Range<usize>) -> Transmitted {
+        burst.transmit_with(places, |headers| {
             let mut result = Transmitted::default();
             let mut rest = headers;
             while !rest.is_empty() {
