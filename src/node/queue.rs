@@ -7,9 +7,9 @@
 //! there.
 
 /// How long a request may wait while more comes than can be answered.
-const WAIT_NS: u64 = 20_000_000;
+const WAIT_NS: u64 = 50_000_000;
 /// A queue that was not seen empty for so long is not one that empties itself after a stall.
-const STANDING_NS: u64 = 250_000_000;
+const STANDING_NS: u64 = 1_000_000_000;
 /// After so long in which the queue did empty itself, it is made large again.
 const CALM_NS: u64 = 1_000_000_000;
 /// A queue is never made smaller: some three hundred requests.
@@ -148,7 +148,7 @@ mod tests {
             let mut queue = Queue::new(FULL);
             let (wait_max, lost) = simulate(&mut queue, gap_ns, 10_000, 4_000 * MS);
             assert!(
-                wait_max < 30 * MS,
+                wait_max < 70 * MS,
                 "{} ms at a gap of {gap_ns} ns",
                 wait_max / MS
             );
@@ -178,7 +178,7 @@ mod tests {
     fn it_is_large_again_when_the_flood_is_over() {
         let mut queue = Queue::new(FULL);
         simulate(&mut queue, 5_000, 10_000, 4_000 * MS);
-        assert!(queue.bytes < FULL / 4);
+        assert!(queue.bytes < FULL * 2 / 3);
         assert_eq!(queue.after_burst(MS, true, 4_500 * MS), None);
         assert_eq!(queue.after_burst(MS, true, 5_100 * MS), Some(FULL));
         assert_eq!(queue.after_burst(MS, true, 5_200 * MS), None);

@@ -38,6 +38,22 @@ impl ClockPair {
     }
 }
 
+impl ClockPair {
+    /// A reading shortly after this one, in which nothing but the system clock is looked at, unless that shows that
+    /// it was not shortly after, or that the clock was stepped.
+    #[inline]
+    pub(super) fn read_soon_after(self) -> Self {
+        let real = clock::realtime();
+        match u64::try_from(real.nanos_since(self.real)) {
+            Ok(elapsed_ns) if elapsed_ns < STEP_NS_MIN => Self {
+                real,
+                monotonic_ns: self.monotonic_ns + elapsed_ns,
+            },
+            _ => Self::read(),
+        }
+    }
+}
+
 /// Reading a clock takes some 30 ns; this is a thread that was not held up.
 const MOMENT_NS: u64 = 100_000;
 
@@ -76,6 +92,25 @@ mod tests {
     fn clocks_that_nobody_steps_show_no_step() {
         let mut steps = Steps::default();
         assert!((0..100_000).all(|_| steps.seen(ClockPair::read()).is_none()));
+    }
+
+    #[test]
+    fn a_reading_soon_after_shows_a_step_too() {
+        let mut steps = Steps::default();
+        let now = ClockPair::read();
+        assert_eq!(steps.seen(now), None);
+        assert_eq!(steps.seen(now.read_soon_after()), None);
+        // As if the clock had been stepped by an hour since.
+        let before = ClockPair {
+            real: Timespec {
+                secs: now.real.secs - 3600,
+                ..now.real
+            },
+            ..now
+        };
+        let mut steps = Steps::default();
+        steps.seen(before);
+        assert!(steps.seen(before.read_soon_after()).is_some());
     }
 
     #[test]

@@ -38,9 +38,9 @@ const SAMPLE_EVERY_NS: u64 = 1_000_000;
 const SAMPLE_OFTEN_NS: u64 = 100_000;
 /// Ports told of at a time by the call that a worker sleeps in.
 const EVENTS: usize = 16;
-/// Replies that are sealed and sent in one call where no more requests wait: the sooner a reply leaves after its
-/// seal, the less can come between.
-const PART_LEN: usize = 4;
+/// Into so many parts is a burst cut, behind which no more requests wait, and each part sealed and sent by itself:
+/// the sooner a reply leaves after its seal, the less can come between.
+const PARTS_MAX: usize = 8;
 /// The waker's token; ports have lower ones.
 pub(super) const WAKE: Token = Token(usize::MAX);
 
@@ -239,11 +239,15 @@ impl Worker {
         }
         self.fit_queue(port, waited_ns, emptied, now.monotonic_ns);
         let replies = self.burst.kept();
-        let part = if emptied { PART_LEN } else { replies };
-        let mut from = 0;
+        let part = if emptied {
+            replies.div_ceil(PARTS_MAX)
+        } else {
+            replies
+        };
+        let (mut from, mut sealing) = (0, now);
         while from < replies {
             let to = (from + part).min(replies);
-            let sealing = ClockPair::read();
+            sealing = sealing.read_soon_after();
             if self.steps.seen(sealing).is_some() {
                 // The receive timestamps are of another time than the transmit timestamps would be.
                 self.counters.add(Event::ClockStepped, replies - from);
@@ -259,12 +263,11 @@ impl Worker {
     /// Seals the replies kept at these places, and sends them.
     fn send(&mut self, port: usize, places: Range<usize>, sealing: ClockPair) {
         let replies = places.len();
-        let asked = self.seal(port, places.clone(), sealing);
-        let sent_from = clock::realtime();
+        let (asked, sealed) = self.seal(port, places.clone(), sealing);
         let udp = &self.ports[port].udp;
         let transmitted = udp.transmit_part(&mut self.burst, places);
         if !self.departure.has_stamps() {
-            let elapsed_ns = clock::realtime().nanos_since(sent_from);
+            let elapsed_ns = clock::realtime().nanos_since(sealed);
             self.departure.learn_call(replies, elapsed_ns);
         }
         self.counters.add(Event::Sent, transmitted.sent);
@@ -360,8 +363,8 @@ impl Worker {
     }
 
     /// The second pass, as late as can be: the transmit timestamp, which starts from the clock's reading,
-    /// then the MAC that covers it. Whether the kernel was asked to stamp a departure.
-    fn seal(&mut self, port: usize, places: Range<usize>, now: ClockPair) -> bool {
+    /// then the MAC that covers it. Whether the kernel was asked to stamp a departure, and when it was done.
+    fn seal(&mut self, port: usize, places: Range<usize>, now: ClockPair) -> (bool, Timespec) {
         let replies = places.len();
         let woken = std::mem::take(&mut self.woken);
         let kept = &self.kept[places];
@@ -402,7 +405,7 @@ impl Worker {
         }
         self.departure
             .learn_sealing(sealing, sealed.nanos_since(now.real));
-        asks
+        (asks, sealed)
     }
 
     /// Takes the stamps of departures that came. Those of interleaved clients' replies are kept for their
