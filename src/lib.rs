@@ -4,7 +4,8 @@
 //!
 //! ```text
 //!  main.rs ─ cli/                     arguments, subcommands, tables for people
-//!  4  node/            bench/          threads, mio, sockets, files, the real clock | the load harness
+//!  4  node/  bench/  doctor/           threads, mio, sockets, files, the real clock | the load harness | the
+//!                                     state of the machine
 //!  3  config/  control/               chrony's text | chronyc's packets
 //!  2  server/  auth/                  decisions: no I/O, no clock, no allocation after start
 //!  1  wire/                           NTP's numbers and bytes; core only
@@ -19,6 +20,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod control;
+pub mod doctor;
 pub mod node;
 pub mod server;
 pub mod sys;

@@ -13,6 +13,10 @@ pub enum Exit {
     /// 2: arguments that cannot be, or an option that is refused; of `maser bench` also: the rate could not
     /// be driven.
     Usage = 2,
+    /// 3: `maser doctor` found something that costs throughput, latency or accuracy, and nothing worse.
+    Slow = 3,
+    /// 4: `maser doctor` found something that loses requests, or that nothing can be served.
+    Broken = 4,
 }
 
 impl From<Exit> for ExitCode {

@@ -1,6 +1,7 @@
 //! The command line (floor 5): arguments in, results on stdout, everything else on stderr.
 
 mod bench;
+mod doctor;
 mod exit;
 mod keygen;
 mod serve;
@@ -33,6 +34,7 @@ enum Command {
     Serve(serve::Serve),
     Keygen(keygen::Keygen),
     Bench(Box<bench::Bench>),
+    Doctor(doctor::Doctor),
 }
 
 /// Does what the process's arguments say.
@@ -57,6 +59,7 @@ pub fn run() -> Exit {
         Some(Command::Serve(serve)) => serve.run(),
         Some(Command::Keygen(keygen)) => keygen.run(),
         Some(Command::Bench(bench)) => bench.run(),
+        Some(Command::Doctor(doctor)) => doctor.run(),
         None => complain("maser: expected a command; see maser --help", Exit::Usage),
     }
 }
@@ -79,4 +82,5 @@ fn complain(text: &str, exit: Exit) -> Exit {
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 a mistake in the configuration, or a failure at start; 2 a mistake in the \
 arguments, or an option that is refused. maser bench: 0 held; 1 a bound was broken, or a failure; 2 \
-the rate could not be driven, or a mistake in the arguments.";
+the rate could not be driven, or a mistake in the arguments. maser doctor: 0 nothing worse than a note; 3 \
+something is slow; 4 something is broken.";

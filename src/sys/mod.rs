@@ -17,6 +17,7 @@ mod burst;
 mod busy_poll;
 pub mod clock;
 pub mod cmsg;
+pub mod ethtool;
 mod filter;
 mod fixed;
 mod packet;

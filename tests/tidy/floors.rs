@@ -16,6 +16,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("fastpath", BELOW_RUNTIME),
     ("node", RUNTIME),
     ("bench", BELOW_RUNTIME),
+    ("doctor", &["sys"]),
     ("cli", EVERYTHING),
     ("main", EVERYTHING),
     ("lib", &[]),
@@ -53,6 +54,7 @@ const EVERYTHING: &[&str] = &[
     "control",
     "node",
     "bench",
+    "doctor",
     "cli",
 ];
 

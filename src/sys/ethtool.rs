@@ -1,0 +1,231 @@
+//! What a network card's driver says of itself (`SIOCETHTOOL`, include/uapi/linux/ethtool.h). Nothing is set.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::AsRawFd;
+
+use socket2::{Domain, Socket, Type};
+
+use super::{check, named};
+
+/// Queues of a card, now and at most. A driver has either combined ones or separate ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Channels {
+    /// Queues that receive only.
+    pub receive: u32,
+    /// Of these at most.
+    pub receive_max: u32,
+    /// Queues that receive and send.
+    pub combined: u32,
+    /// Of these at most.
+    pub combined_max: u32,
+}
+
+/// How many packets a receive queue of the card holds, now and at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rings {
+    /// Now.
+    pub receive: u32,
+    /// At most.
+    pub receive_max: u32,
+}
+
+/// How long a card waits with its interrupt for more packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Coalescing {
+    /// Microseconds after the first packet.
+    pub receive_us: u32,
+    /// The driver chooses the time by the load.
+    pub adaptive: bool,
+}
+
+/// By which fields a card chooses the queue of a datagram.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlowHash {
+    /// The source address (`s`).
+    pub source: bool,
+    /// The destination address (`d`).
+    pub destination: bool,
+    /// The source port (`f`).
+    pub source_port: bool,
+    /// The destination port (`n`).
+    pub destination_port: bool,
+}
+
+/// Which moments a card and its driver can stamp.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamping {
+    /// The driver stamps what it receives by the system clock.
+    pub receive_software: bool,
+    /// The driver stamps what it sends by the system clock.
+    pub transmit_software: bool,
+    /// The card stamps what it receives by a clock of its own.
+    pub receive_hardware: bool,
+    /// The card stamps what it sends by a clock of its own.
+    pub transmit_hardware: bool,
+    /// The number of that clock: /dev/ptpN.
+    pub clock: Option<u32>,
+}
+
+/// Datagrams of which family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// UDP over IPv4.
+    Udp4,
+    /// UDP over IPv6.
+    Udp6,
+}
+
+/// The card's queues (`ethtool --show-channels`).
+///
+/// # Errors
+/// The driver does not say, or there is no such interface.
+pub fn channels(interface: &str) -> io::Result<Channels> {
+    // struct ethtool_channels: command; at most: receive, transmit, other, combined; now: the same.
+    let answer = ask(interface, [GET_CHANNELS, 0])?;
+    Ok(Channels {
+        receive: answer[5],
+        receive_max: answer[1],
+        combined: answer[8],
+        combined_max: answer[4],
+    })
+}
+
+/// The card's queues' lengths (`ethtool --show-ring`).
+///
+/// # Errors
+/// As [`channels`].
+pub fn rings(interface: &str) -> io::Result<Rings> {
+    // struct ethtool_ringparam: command; at most: receive, mini, jumbo, transmit; now: the same.
+    let answer = ask(interface, [GET_RINGS, 0])?;
+    Ok(Rings {
+        receive: answer[5],
+        receive_max: answer[1],
+    })
+}
+
+/// The card's delay of interrupts (`ethtool --show-coalesce`).
+///
+/// # Errors
+/// As [`channels`].
+pub fn coalescing(interface: &str) -> io::Result<Coalescing> {
+    // struct ethtool_coalesce: command, rx_coalesce_usecs, eight more, use_adaptive_rx_coalesce, ….
+    let answer = ask(interface, [GET_COALESCING, 0])?;
+    Ok(Coalescing {
+        receive_us: answer[1],
+        adaptive: answer[11] != 0,
+    })
+}
+
+/// By what the card spreads datagrams over its queues (`ethtool --show-nfc … rx-flow-hash`).
+///
+/// # Errors
+/// As [`channels`].
+pub fn flow_hash(interface: &str, flow: Flow) -> io::Result<FlowHash> {
+    let flow = match flow {
+        Flow::Udp4 => UDP_V4_FLOW,
+        Flow::Udp6 => UDP_V6_FLOW,
+    };
+    // struct ethtool_rxnfc: command, type of flow, 64 bits of which the fields are the lower half.
+    let answer = ask(interface, [GET_FLOW_HASH, flow])?;
+    let bits = u64::from_ne_bytes(
+        [answer[2].to_ne_bytes(), answer[3].to_ne_bytes()]
+            .concat()
+            .try_into()
+            .unwrap_or_default(),
+    );
+    Ok(FlowHash {
+        source: bits & 1 << 4 != 0,
+        destination: bits & 1 << 5 != 0,
+        source_port: bits & 1 << 6 != 0,
+        destination_port: bits & 1 << 7 != 0,
+    })
+}
+
+/// What card and driver can stamp (`ethtool --show-time-stamping`).
+///
+/// # Errors
+/// As [`channels`].
+pub fn stamping(interface: &str) -> io::Result<Stamping> {
+    // struct ethtool_ts_info: command, SOF_TIMESTAMPING_*, number of the clock, kinds of transmit stamps,
+    // three spare words, filters of receive stamps, three spare words.
+    let answer = ask(interface, [GET_STAMPING, 0])?;
+    let has = |flag: libc::c_uint| answer[1] & flag != 0;
+    Ok(Stamping {
+        receive_software: has(libc::SOF_TIMESTAMPING_RX_SOFTWARE),
+        transmit_software: has(libc::SOF_TIMESTAMPING_TX_SOFTWARE),
+        receive_hardware: has(libc::SOF_TIMESTAMPING_RX_HARDWARE),
+        transmit_hardware: has(libc::SOF_TIMESTAMPING_TX_HARDWARE),
+        clock: (answer[2].cast_signed() >= 0).then_some(answer[2]),
+    })
+}
+
+/// Asks the driver; the answer begins with the two words asked.
+fn ask(interface: &str, request: [u32; 2]) -> io::Result<[u32; WORDS]> {
+    let name = CString::new(interface).map_err(io::Error::other)?;
+    let name = name.as_bytes_with_nul();
+    if name.len() > libc::IFNAMSIZ {
+        return Err(io::Error::from_raw_os_error(libc::ENODEV));
+    }
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).map_err(named("socket"))?;
+    let mut words = [0; WORDS];
+    words[..2].copy_from_slice(&request);
+    let mut named_request = libc::ifreq {
+        ifr_name: [0; libc::IFNAMSIZ],
+        ifr_ifru: libc::__c_anonymous_ifr_ifru {
+            ifru_data: words.as_mut_ptr().cast(),
+        },
+    };
+    for (to, from) in named_request.ifr_name.iter_mut().zip(name) {
+        *to = libc::c_char::from_ne_bytes([*from]);
+    }
+    // SAFETY: the request names an interface by a C string and points to `words`, which outlives the call and
+    // is longer than the structure of any command asked here, so what the kernel reads and writes lies in it.
+    check(unsafe {
+        libc::ioctl(
+            socket.as_raw_fd(),
+            libc::SIOCETHTOOL as _,
+            &raw mut named_request,
+        )
+    })
+    .map_err(named("SIOCETHTOOL"))?;
+    Ok(words)
+}
+
+/// Room for the longest structure that is asked for, ethtool_rxnfc, which has 192 bytes.
+const WORDS: usize = 64;
+const GET_COALESCING: u32 = 0x0e;
+const GET_RINGS: u32 = 0x10;
+const GET_FLOW_HASH: u32 = 0x29;
+const GET_CHANNELS: u32 = 0x3c;
+const GET_STAMPING: u32 = 0x41;
+const UDP_V4_FLOW: u32 = 2;
+const UDP_V6_FLOW: u32 = 6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The loopback has no queues to speak of, but the network stack stamps what goes through it.
+    #[test]
+    fn the_loopback_is_stamped_and_has_no_rings() {
+        let stamping = stamping("lo").unwrap();
+        assert!(stamping.receive_software && stamping.transmit_software);
+        assert!(!stamping.receive_hardware && stamping.clock.is_none());
+        let refused = rings("lo").unwrap_err().to_string();
+        assert!(refused.starts_with("SIOCETHTOOL: "), "{refused}");
+    }
+
+    #[test]
+    fn an_interface_that_is_not_there_is_an_error() {
+        for name in [
+            "no-such-card",
+            "a-name-that-is-far-too-long-for-linux",
+            "a\0b",
+            "",
+        ] {
+            assert!(channels(name).is_err() && flow_hash(name, Flow::Udp6).is_err());
+            assert!(coalescing(name).is_err() && stamping(name).is_err());
+        }
+    }
+}
