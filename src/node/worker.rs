@@ -38,9 +38,10 @@ const SAMPLE_EVERY_NS: u64 = 1_000_000;
 const SAMPLE_OFTEN_NS: u64 = 100_000;
 /// Ports told of at a time by the call that a worker sleeps in.
 const EVENTS: usize = 16;
-/// Into so many parts is a burst cut, behind which no more requests wait, and each part sealed and sent by itself:
-/// the sooner a reply leaves after its seal, the less can come between.
-const PARTS_MAX: usize = 8;
+/// Into so many parts a burst is cut at most, and each is sealed and sent by itself: the sooner a reply leaves after
+/// its seal, the less can come between. Of 64, in one call 1 % left 90 µs or more beside what they said, in 16 calls
+/// 7 µs, in 64 calls 2 µs; 16 cost no reply a second that could be measured, 64 cost a sixth of them.
+const PARTS_MAX: usize = 16;
 /// The waker's token; ports have lower ones.
 pub(super) const WAKE: Token = Token(usize::MAX);
 
@@ -239,11 +240,7 @@ impl Worker {
         }
         self.fit_queue(port, waited_ns, emptied, now.monotonic_ns);
         let replies = self.burst.kept();
-        let part = if emptied {
-            replies.div_ceil(PARTS_MAX)
-        } else {
-            replies
-        };
+        let part = replies.div_ceil(PARTS_MAX);
         let (mut from, mut sealing) = (0, now);
         while from < replies {
             let to = (from + part).min(replies);
