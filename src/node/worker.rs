@@ -260,20 +260,27 @@ impl Worker {
     /// Seals the replies kept at these places, and sends them.
     fn send(&mut self, port: usize, places: Range<usize>, sealing: ClockPair) {
         let replies = places.len();
-        let (asked, sealed) = self.seal(port, places.clone(), sealing);
+        let sealed = self.seal(places.clone(), sealing.real);
         let udp = &self.ports[port].udp;
-        let transmitted = udp.transmit_part(&mut self.burst, places);
+        let transmitted = udp.transmit_part(&mut self.burst, places.clone());
+        // All else has time until they have left: what comes between seal and send makes replies untrue.
         if !self.departure.has_stamps() {
-            let elapsed_ns = clock::realtime().nanos_since(sealed);
+            let elapsed_ns = clock::realtime().nanos_since(sealed.at);
             self.departure.learn_call(replies, elapsed_ns);
         }
+        self.departure
+            .learn_sealing(sealed.kinds, sealed.at.nanos_since(sealing.real));
         self.counters.add(Event::Sent, transmitted.sent);
-        if transmitted.sent < replies {
-            self.counters.add(Event::SendRefused, transmitted.refused);
-            self.counters.add(Event::SendNoRoom, transmitted.no_room);
-            if asked {
-                self.renumber(port);
+        if transmitted.sent == replies {
+            if sealed.asks {
+                self.ask(port, places, &sealed, sealing.monotonic_ns);
             }
+            return;
+        }
+        self.counters.add(Event::SendRefused, transmitted.refused);
+        self.counters.add(Event::SendNoRoom, transmitted.no_room);
+        if sealed.asks {
+            self.renumber(port);
         }
     }
 
@@ -360,49 +367,50 @@ impl Worker {
     }
 
     /// The second pass, as late as can be: the transmit timestamp, which starts from the clock's reading,
-    /// then the MAC that covers it. Whether the kernel was asked to stamp a departure, and when it was done.
-    fn seal(&mut self, port: usize, places: Range<usize>, now: ClockPair) -> (bool, Timespec) {
+    /// then the MAC that covers it.
+    fn seal(&mut self, places: Range<usize>, now: Timespec) -> Sealed {
         let replies = places.len();
-        let woken = std::mem::take(&mut self.woken);
         let kept = &self.kept[places];
         let signed = kept.iter().filter(|kept| kept.plan.key.is_some()).count();
-        let sealing = Sealing {
+        let kinds = Sealing {
             unsigned: replies - signed,
             signed,
         };
-        let start = raw_time(now.real).0 + NtpDuration::from_nanos(self.departure.seal_ns(sealing));
-        let said = |departure: &Departure, place| {
-            RawTime(start + NtpDuration::from_nanos(departure.delay_ns(place, woken)))
+        let mut sealed = Sealed {
+            at: now,
+            start: raw_time(now).0 + NtpDuration::from_nanos(self.departure.seal_ns(kinds)),
+            kinds,
+            woken: std::mem::take(&mut self.woken),
+            asks: false,
         };
-        let mut asks = false;
         for (place, kept) in (0..).zip(kept) {
             let reply = self.burst.payload_mut(kept.slot, kept.plan.len);
-            self.responder
-                .seal(&kept.plan, said(&self.departure, place), reply);
-            asks |= kept.stamped;
+            let departure = sealed.said(&self.departure, place);
+            self.responder.seal(&kept.plan, departure, reply);
+            sealed.asks |= kept.stamped;
         }
-        let sealed = clock::realtime();
-        if asks {
-            for (place, kept) in (0..).zip(kept) {
-                if !kept.stamped {
-                    continue;
-                }
-                let asked = Asked {
-                    sealed,
-                    said: said(&self.departure, place).0,
-                    place,
-                    woken,
-                    receive: match kept.plan.exchange {
-                        Exchange::Basic => NtpTimestamp::ZERO,
-                        _ => receive_timestamp(self.burst.payload_mut(kept.slot, kept.plan.len)),
-                    },
-                };
-                self.ports[port].stamps.ask(asked, now.monotonic_ns);
+        sealed.at = clock::realtime();
+        sealed
+    }
+
+    /// Remembers what was said of the replies whose departure the kernel stamps.
+    fn ask(&mut self, port: usize, places: Range<usize>, sealed: &Sealed, now_ns: u64) {
+        for (place, kept) in (0..).zip(&self.kept[places]) {
+            if !kept.stamped {
+                continue;
             }
+            let asked = Asked {
+                sealed: sealed.at,
+                said: sealed.said(&self.departure, place).0,
+                place,
+                woken: sealed.woken,
+                receive: match kept.plan.exchange {
+                    Exchange::Basic => NtpTimestamp::ZERO,
+                    _ => receive_timestamp(self.burst.payload_mut(kept.slot, kept.plan.len)),
+                },
+            };
+            self.ports[port].stamps.ask(asked, now_ns);
         }
-        self.departure
-            .learn_sealing(sealing, sealed.nanos_since(now.real));
-        (asks, sealed)
     }
 
     /// Takes the stamps of departures that came. Those of interleaved clients' replies are kept for their
@@ -483,6 +491,28 @@ impl Worker {
         self.counters.add(Event::Parked, 1);
         let _ = self.poll.poll(&mut self.events, None);
         self.woken = true;
+    }
+}
+
+/// Replies that were sealed together.
+struct Sealed {
+    /// When the last of them was.
+    at: Timespec,
+    /// When that was expected, which is what their timestamps start from.
+    start: NtpTimestamp,
+    kinds: Sealing,
+    /// Whether the worker had slept.
+    woken: bool,
+    /// Whether the kernel is asked to stamp a departure.
+    asks: bool,
+}
+
+impl Sealed {
+    /// When the reply at a place was said to leave.
+    #[inline]
+    fn said(&self, departure: &Departure, place: u16) -> RawTime {
+        let delay_ns = departure.delay_ns(place, self.woken);
+        RawTime(self.start + NtpDuration::from_nanos(delay_ns))
     }
 }
 
