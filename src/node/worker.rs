@@ -33,9 +33,9 @@ const STAMP_ERROR_NS_MAX: u64 = 1_000_000_000;
 const STALL_NS_MAX: i64 = 60_000_000_000;
 /// Of replies to clients in basic mode, one is stamped so often at most: enough to learn from, and next to no
 /// cost.
-const SAMPLE_EVERY_NS: u64 = 1_000_000;
+const SAMPLE_EVERY_NS: u64 = 4_000_000;
 /// The same while what the stamps say is not what was expected.
-const SAMPLE_OFTEN_NS: u64 = 100_000;
+const SAMPLE_OFTEN_NS: u64 = 1_000_000;
 /// Ports told of at a time by the call that a worker sleeps in.
 const EVENTS: usize = 16;
 /// Into so many parts a burst is cut at most, and each is sealed and sent by itself: the sooner a reply leaves after
@@ -268,8 +268,6 @@ impl Worker {
             let elapsed_ns = clock::realtime().nanos_since(sealed.at);
             self.departure.learn_call(replies, elapsed_ns);
         }
-        self.departure
-            .learn_sealing(sealed.kinds, sealed.at.nanos_since(sealing.real));
         self.counters.add(Event::Sent, transmitted.sent);
         if transmitted.sent == replies {
             if sealed.asks {
@@ -379,7 +377,6 @@ impl Worker {
         let mut sealed = Sealed {
             at: now,
             start: raw_time(now).0 + NtpDuration::from_nanos(self.departure.seal_ns(kinds)),
-            kinds,
             woken: std::mem::take(&mut self.woken),
             asks: false,
         };
@@ -389,7 +386,12 @@ impl Worker {
             self.responder.seal(&kept.plan, departure, reply);
             sealed.asks |= kept.stamped;
         }
-        sealed.at = clock::realtime();
+        // Elsewhere what was expected is near enough, and reading the clock once more is not.
+        if sealed.asks || !self.departure.has_stamps() {
+            sealed.at = clock::realtime();
+            self.departure
+                .learn_sealing(kinds, sealed.at.nanos_since(now));
+        }
         sealed
     }
 
@@ -496,11 +498,10 @@ impl Worker {
 
 /// Replies that were sealed together.
 struct Sealed {
-    /// When the last of them was.
+    /// When the last of them was; where nobody looks, when it began.
     at: Timespec,
     /// When that was expected, which is what their timestamps start from.
     start: NtpTimestamp,
-    kinds: Sealing,
     /// Whether the worker had slept.
     woken: bool,
     /// Whether the kernel is asked to stamp a departure.
