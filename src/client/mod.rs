@@ -2,6 +2,25 @@
 //!
 //! No socket, no clock, no randomness: moments, bytes and random bits come as arguments.
 
+mod association;
+mod options;
+mod poll;
+mod pool;
+mod quantile;
+mod report;
 mod sample;
+mod sanity;
+mod stamp;
 
+pub use association::{
+    Activity, Association, Due, Local, Port, REQUEST_LEN_MAX, Reply, Request, RequestId, Role,
+};
+pub use options::{Family, MAX_POLL_DEFAULT, MIN_POLL_DEFAULT, PORT_DEFAULT, SourceOptions};
+pub use poll::{
+    Burst, POLL_MAX, POLL_MIN, Poll, Reach, interval_ns, score_change, separated, separation_ns,
+};
+pub use pool::{Change, Pool, PoolSize, SlotId, SlotState};
+pub use report::{Counts, Measurement};
 pub use sample::Sample;
+pub use sanity::{Expectation, FailedTests, Identity, Test, Tests};
+pub use stamp::{ClockChange, Now, Stamp, StampSource};
