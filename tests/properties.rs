@@ -118,6 +118,29 @@ proptest! {
     }
 
     #[test]
+    fn associate_holds(input in prop::collection::vec(any::<u8>(), 0..600)) {
+        properties::associate(&input);
+    }
+
+    #[test]
+    fn associate_holds_for_exchanges(
+        choice: u8, polls: u8,
+        steps in prop::collection::vec((any::<u8>(), prop::array::uniform24(any::<u8>()), 0u8..64), 0..40),
+    ) {
+        let mut input = vec![choice, polls];
+        for (step, bytes, held) in steps {
+            // A request, and what answers it: a header whose times are near those of the request, or are not.
+            input.extend([1, 5, bytes[0] & 0xc0, bytes[1], bytes[2], bytes[3]]);
+            input.extend([0; 8]);
+            input.extend(&bytes[4..20]);
+            let near = maser::wire::NtpTimestamp::from_unix(1_800_000_000 + i64::from(held), 7);
+            input.extend([[0; 8], near.to_be_bytes(), near.to_be_bytes()].concat());
+            input.push(step);
+        }
+        properties::associate(&input);
+    }
+
+    #[test]
     fn key_file_holds(input in "([0-9]{1,3} (AES128|SHA1|MD5)? ?(HEX:|ASCII:)?[0-9a-f]{0,40}\n|.{0,20}\n){0,6}") {
         properties::key_file(input.as_bytes());
     }

@@ -440,11 +440,12 @@ impl Association {
         if self.burst.is_active() {
             return Burst::interval_ns(interval_ns);
         }
+        let wake_ns = WAKE_NS.min(interval_ns / 2);
         if self.is_awake {
-            return WAKE_NS.min(interval_ns);
+            return wake_ns;
         }
         if self.wakes_first() {
-            return interval_ns.saturating_sub(WAKE_NS);
+            return interval_ns - wake_ns;
         }
         interval_ns
     }
@@ -493,7 +494,7 @@ const START_NS: u64 = 200_000_000;
 const MISSED_MIN: u32 = 2;
 /// How long after `maxdelay` a reply is waited for.
 const PATIENCE_S: f64 = 4.0;
-/// How far ahead of a request the one of `presend` is.
+/// How far ahead of a request the one of `presend` is, or half an interval where that is less.
 const WAKE_NS: u64 = 4_000_000_000;
 
 #[cfg(test)]

@@ -8,6 +8,9 @@ use std::sync::Arc;
 
 use maser::auth::{Key, KeyStore, KeyType, Verdict};
 use maser::bench::frame;
+use maser::client::{
+    Association, ClockChange, Due, Expectation, Local, Now, Request, Role, SourceOptions, Stamp,
+};
 use maser::config::{self, Origin, Outside, Place, keyfile};
 use maser::control::{REPLY_HEADER_LEN, TRACKING_REPLY_LEN, TrackingReport};
 use maser::server::{
@@ -15,8 +18,8 @@ use maser::server::{
     RateLimiter, Responder, ResponderParts, Subnet,
 };
 use maser::wire::{
-    ExtensionFields, HEADER_LEN, HeaderView, KeyId, KissCode, LeapIndicator, Mode, NtpTimestamp,
-    PACKET_LEN_MAX, RawTime, Split, SystemVariables, Trailer,
+    CookedTime, ExtensionFields, HEADER_LEN, HeaderView, KeyId, KissCode, LeapIndicator, Mode,
+    NtpDuration, NtpTimestamp, PACKET_LEN_MAX, RawTime, Split, SystemVariables, Trailer,
 };
 
 /// Taking a packet apart: the first byte chooses the version, the rest is the packet.
@@ -168,6 +171,167 @@ pub(crate) fn respond(bytes: &[u8]) {
         }
         assert_eq!(plan.key.is_some(), split.trailer != Trailer::Absent);
     }
+}
+
+/// A source that does what it likes: two bytes choose the options, then each step is one byte and what it takes.
+///
+/// No two requests are nearer than a quarter of the shortest interval; nothing is accepted that does not answer the
+/// open request, once; what is accepted is finite.
+pub(crate) fn associate(bytes: &[u8]) {
+    let [choice, polls, steps @ ..] = bytes else {
+        return;
+    };
+    let keys = keys();
+    let system = SystemVariables::not_synchronised((polls >> 4).cast_signed() - 30);
+    let local = Local {
+        keys: &keys,
+        system: &system,
+        address: None,
+        max_clock_error: 1e-6,
+        is_selected: choice & 1 != 0,
+    };
+    let options = association_options(*choice, *polls);
+    let interval_ns = maser::client::interval_ns(options.poll_range().0);
+    let gap_min_ns = (interval_ns / 4).min(200_000_000);
+    let role = if choice & 128 == 0 {
+        Role::Client
+    } else {
+        Role::Peer
+    };
+    let mut association = Association::new(role, options, 0);
+    let (mut now_ns, mut asked_ns) = (0u64, None::<u64>);
+    let mut request = None::<Request>;
+    let mut rest = steps;
+    while let [step, after @ ..] = rest {
+        rest = after;
+        let amount = u64::from(step >> 3);
+        match step & 7 {
+            0 => now_ns = now_ns.saturating_add(1 << (amount + 10)),
+            1..=3 => {
+                now_ns = now_ns.max(association.next_deadline().unwrap_or(now_ns));
+                let nonce = now_ns.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+                let random = [nonce, !nonce, nonce << 32];
+                match association.timeout(moment(now_ns), random, &local) {
+                    Due::Send(sent) => {
+                        let gap_ns = asked_ns.map(|asked_ns| now_ns - asked_ns);
+                        assert!(
+                            gap_ns.is_none_or(|gap_ns| gap_ns >= gap_min_ns),
+                            "{gap_ns:?}"
+                        );
+                        assert!(sent.bytes().len() >= HEADER_LEN);
+                        asked_ns = Some(now_ns);
+                        request = Some(sent);
+                    }
+                    Due::Close => request = None,
+                    Due::Nothing | Due::NoKey => {}
+                }
+            }
+            4 | 5 => {
+                let (given, after) = rest.split_at(rest.len().min(HEADER_LEN + amount as usize));
+                rest = after;
+                let wanted = request.as_ref().filter(|_| step & 1 != 0);
+                let packet = with_origin(given, wanted, &keys);
+                if believes(&mut association, &packet, now_ns, &local, request.as_ref()) {
+                    request = None;
+                }
+            }
+            6 => association.clock_changed(&ClockChange {
+                when: moment(now_ns).cooked,
+                frequency: 1e-4,
+                offset_s: amount as f64 - 16.0,
+            }),
+            _ => match amount {
+                0 => association.online(now_ns),
+                1 => association.offline(),
+                2 => association.burst(2, 5, now_ns),
+                3 => association.clock_jumped(),
+                4 => association.moved(now_ns),
+                more => association.accumulated(more as usize),
+            },
+        }
+        assert!(association.poll().score().is_finite());
+    }
+}
+
+fn association_options(choice: u8, polls: u8) -> SourceOptions {
+    let min_poll = (polls & 15).cast_signed() - 7;
+    SourceOptions {
+        min_poll: Some(min_poll),
+        max_poll: Some(min_poll + 2),
+        iburst: choice & 2 != 0,
+        burst: choice & 4 != 0,
+        key: (choice & 8 != 0).then_some(KeyId(7)),
+        max_delay_quantile: (choice & 16 != 0).then_some(0.5),
+        max_delay_ratio: Some(2.0),
+        presend: (choice & 32 != 0).then_some(min_poll),
+        xleave: choice & 64 != 0,
+        ..SourceOptions::default()
+    }
+}
+
+fn moment(now_ns: u64) -> Now {
+    let nanos = i64::try_from(now_ns).unwrap_or(i64::MAX);
+    let at = NtpTimestamp::from_unix(1_800_000_000, 0) + NtpDuration::from_nanos(nanos);
+    Now {
+        monotonic_ns: now_ns,
+        raw: RawTime(at),
+        cooked: CookedTime(at),
+    }
+}
+
+/// A packet with the origin that a request waits for, its mode and its MAC: a fuzzer finds none of them.
+fn with_origin(given: &[u8], request: Option<&Request>, keys: &KeyStore) -> Vec<u8> {
+    let mut packet = given.to_vec();
+    let Some(asked) = request.map(Request::bytes) else {
+        return packet;
+    };
+    if packet.len() < HEADER_LEN {
+        return packet;
+    }
+    // The last bit of the stratum chooses the mode of the answer.
+    let from = if packet[1] & 64 == 0 { 40..48 } else { 32..40 };
+    packet[24..32].copy_from_slice(&asked[from]);
+    packet[0] = packet[0] & 0xc0 | 0x20 | if asked[0] & 7 == 3 { 4 } else { 1 };
+    packet[1] &= 15;
+    packet.truncate(HEADER_LEN);
+    if asked.len() > HEADER_LEN {
+        let key = keys.find(KeyId(7)).expect("ours");
+        packet.resize(HEADER_LEN + keys.mac_len(key, 4), 0);
+        keys.sign(key, 4, &mut packet, HEADER_LEN).expect("room");
+    }
+    packet
+}
+
+/// Whether a packet was taken for the reply to the open request.
+fn believes(
+    association: &mut Association,
+    packet: &[u8],
+    now_ns: u64,
+    local: &Local<'_>,
+    request: Option<&Request>,
+) -> bool {
+    let expected = Expectation {
+        samples: packet.len() % 9,
+        ..Expectation::default()
+    };
+    let received = Stamp::by_daemon(moment(now_ns).cooked);
+    let Some(reply) = association.reply(packet, received, now_ns, local, &expected) else {
+        return false;
+    };
+    let tests = reply.measurement.tests;
+    assert_eq!(reply.sample.is_some(), tests.is_good());
+    assert_eq!(reply.answers, tests.is_valid() || reply.kiss.is_some());
+    let Some(sample) = reply.sample.filter(|_| reply.answers) else {
+        return reply.answers;
+    };
+    let asked = request.expect("only what was asked is answered").bytes();
+    let origin = &packet[24..32];
+    assert!(origin == &asked[40..48] || origin == &asked[32..40]);
+    assert_eq!(asked.len() > HEADER_LEN, packet.len() > HEADER_LEN);
+    assert!(sample.offset_s.is_finite() && sample.peer_delay_s > 0.0);
+    assert!(sample.peer_dispersion_s > 0.0 && sample.root_distance_s().is_finite());
+    assert!(sample.peer_delay_s - sample.peer_dispersion_s <= 3.0);
+    true
 }
 
 fn keys() -> KeyStore {

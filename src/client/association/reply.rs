@@ -178,24 +178,17 @@ impl Association {
         expected: &Expectation,
     ) -> Reply {
         let times = Times::of(answers, open, judged.header, judged.received);
-        let mut measurement = self.measured(judged, &times, local, expected);
-        let ourselves = local.address.map(|address| Identity {
-            address,
-            system: local.system,
-        });
-        // The first in interleaved mode has the timestamps of the last in basic mode.
-        let repeats = match answers {
-            Answers::Basic => false,
-            Answers::Interleaved(previous) => !previous.is_interleaved,
+        let mut measurement = match times {
+            Some(times) => {
+                // The first in interleaved mode has the timestamps of the last in basic mode.
+                let repeats =
+                    matches!(answers, Answers::Interleaved(Some(last)) if !last.is_interleaved);
+                let is_of_use = !repeats && !open.is_presend;
+                self.measured(judged, &times, is_of_use, local, expected)
+            }
+            None => self.said(judged),
         };
         measurement.is_interleaved = matches!(answers, Answers::Interleaved(_));
-        let is_of_use = !repeats && !open.is_presend;
-        measurement.tests = self
-            .tests_a_to_c(&measurement, &times, is_of_use, local, expected)
-            .with(
-                Test::Loop,
-                sanity::is_no_loop(judged.header, ourselves.as_ref()),
-            );
 
         self.close();
         self.take_note(judged);
@@ -249,42 +242,54 @@ impl Association {
         self.replan();
     }
 
-    /// Offset, delay and dispersion, with the root's.
+    /// Offset, delay and dispersion, with the root's, and tests A to D.
     fn measured(
         &self,
         judged: &Judged<'_>,
         times: &Times,
+        is_of_use: bool,
         local: &Local<'_>,
         expected: &Expectation,
     ) -> Measurement {
         let said = self.said(judged);
-        let precision_s = precision_s(&said, local);
+        let precision_s = f64::from(said.precision.max(local.system.precision)).exp2();
         let delay_s = times.delay_s(expected.frequency).max(precision_s);
         let interval_s = times.local_interval().abs().to_seconds();
-        let dispersion_s = expected.skew.mul_add(
-            interval_s,
-            precision_s + times.departure.error_s + times.arrival.error_s,
-        );
-        Measurement {
+        let errors_s = times.departure.error_s + times.arrival.error_s;
+        let dispersion_s = expected.skew.mul_add(interval_s, precision_s + errors_s);
+        let response_s = times.response.to_seconds();
+        let is_prompt = self.role == Role::Peer || response_s.abs() <= RESPONSE_MAX_S;
+        let max_delay_s = self.options.max_delay_s;
+        let is_within_delay =
+            sanity::is_within_delay(delay_s, dispersion_s, precision_s, max_delay_s);
+        let measurement = Measurement {
             at: times.middle(),
             offset_s: times.offset_s() + self.options.offset_s,
             peer_delay_s: delay_s,
             peer_dispersion_s: dispersion_s,
             root_delay_s: said.root_delay_s + delay_s,
             root_dispersion_s: said.root_dispersion_s + dispersion_s,
-            response_time_s: times.response.to_seconds(),
+            response_time_s: response_s,
             jitter_asymmetry: expected.asymmetry,
             transmit_source: times.departure.source,
             receive_source: times.arrival.source,
             ..said
+        };
+        let is_usable = is_of_use && is_prompt && is_within_delay && times.are_in_range();
+        let tests = self
+            .tests_b_and_c(&measurement, local, expected)
+            .with(Test::Delay, is_usable)
+            .with(Test::Loop, is_no_loop(judged.header, local));
+        Measurement {
+            tests,
+            ..measurement
         }
     }
 
-    fn tests_a_to_c(
+    /// The delay against the least one, and against what the offsets' deviation explains.
+    fn tests_b_and_c(
         &self,
         measurement: &Measurement,
-        times: &Times,
-        is_of_use: bool,
         local: &Local<'_>,
         expected: &Expectation,
     ) -> Tests {
@@ -294,11 +299,6 @@ impl Association {
             ..*expected
         };
         let (delay_s, dispersion_s) = (measurement.peer_delay_s, measurement.peer_dispersion_s);
-        let is_prompt =
-            self.role == Role::Peer || measurement.response_time_s.abs() <= RESPONSE_MAX_S;
-        let precision_s = precision_s(measurement, local);
-        let is_within_delay =
-            sanity::is_within_delay(delay_s, dispersion_s, precision_s, options.max_delay_s);
         let deviation = Deviation {
             at: measurement.at,
             delay_s,
@@ -310,20 +310,12 @@ impl Association {
             max_clock_error: local.max_clock_error,
         };
         let ratio = options.max_delay_ratio;
+        let is_within_ratio = sanity::is_within_ratio(delay_s, dispersion_s, ratio, &expected);
+        let is_within_deviation = sanity::is_within_deviation(&deviation, &expected);
         measurement
             .tests
-            .with(
-                Test::Delay,
-                is_of_use && times.are_in_range() && is_prompt && is_within_delay,
-            )
-            .with(
-                Test::DelayRatio,
-                sanity::is_within_ratio(delay_s, dispersion_s, ratio, &expected),
-            )
-            .with(
-                Test::DelayDeviation,
-                sanity::is_within_deviation(&deviation, &expected),
-            )
+            .with(Test::DelayRatio, is_within_ratio)
+            .with(Test::DelayDeviation, is_within_deviation)
     }
 
     /// What the packet says of the source, with nothing measured.
@@ -374,9 +366,12 @@ fn kiss_of(header: HeaderView<'_>) -> Option<KissCode> {
     KissCode::from_reference_id(header.reference_id()).filter(|kiss| *kiss != KissCode::NtsNak)
 }
 
-/// Of both clocks together.
-fn precision_s(measurement: &Measurement, local: &Local<'_>) -> f64 {
-    f64::from(measurement.precision.max(local.system.precision)).exp2()
+fn is_no_loop(header: HeaderView<'_>, local: &Local<'_>) -> bool {
+    let ourselves = local.address.map(|address| Identity {
+        address,
+        system: local.system,
+    });
+    sanity::is_no_loop(header, ourselves.as_ref())
 }
 
 fn sample_of(measurement: &Measurement) -> Sample {
