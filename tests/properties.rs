@@ -3,6 +3,7 @@
 use std::panic::catch_unwind;
 
 use maser::config::directives;
+use maser::wire::NtpTimestamp;
 use proptest::prelude::*;
 
 #[path = "fuzz/properties.rs"]
@@ -82,6 +83,31 @@ fn respond_holds_at_every_length_and_first_byte() {
     }
 }
 
+/// Steps of `associate`: a request, and what answers it, a header with times so many seconds after the start.
+fn exchange(bytes: &[u8; 24], held: u8) -> Vec<u8> {
+    let at = NtpTimestamp::from_unix(1_800_000_000 + i64::from(held), 7).to_be_bytes();
+    let mut steps = vec![1, 5, bytes[0] & 0xc0, bytes[1], bytes[2], bytes[3]];
+    steps.extend([0; 8]);
+    steps.extend(&bytes[4..20]);
+    steps.extend([[0; 8], at, at].concat());
+    steps
+}
+
+#[test]
+fn associate_comes_to_valid_replies() {
+    // All options, with a poll of 2 s; the bit in the second byte asks for a reply in interleaved mode.
+    for choice in 0..=255 {
+        let mut input = vec![choice, 8];
+        for step in 0..20 {
+            let mut bytes = [0; 24];
+            bytes[1] = 1 | (step & 1) << 6;
+            input.extend(exchange(&bytes, step));
+            input.push(1);
+        }
+        assert!(properties::associate(&input) > 0, "{choice}");
+    }
+}
+
 #[test]
 fn a_failure_is_seen() {
     properties::canary(b"t");
@@ -129,12 +155,7 @@ proptest! {
     ) {
         let mut input = vec![choice, polls];
         for (step, bytes, held) in steps {
-            // A request, and what answers it: a header whose times are near those of the request, or are not.
-            input.extend([1, 5, bytes[0] & 0xc0, bytes[1], bytes[2], bytes[3]]);
-            input.extend([0; 8]);
-            input.extend(&bytes[4..20]);
-            let near = maser::wire::NtpTimestamp::from_unix(1_800_000_000 + i64::from(held), 7);
-            input.extend([[0; 8], near.to_be_bytes(), near.to_be_bytes()].concat());
+            input.extend(exchange(&bytes, held));
             input.push(step);
         }
         properties::associate(&input);

@@ -198,11 +198,8 @@ impl Association {
             self.reach.shift(false);
         }
         let wakes = self.wakes_first();
-        if self.options.burst
-            && self.activity == Activity::Online
-            && !wakes
-            && !self.burst.is_active()
-        {
+        let bursts = self.options.burst && self.role == Role::Client;
+        if bursts && self.activity == Activity::Online && !wakes && !self.burst.is_active() {
             self.burst = Burst::POLL;
         }
         let request = self.compose(now, random, wakes, local);
@@ -235,8 +232,10 @@ impl Association {
             _ => return,
         };
         if stamp.source >= known.source {
+            if stamp.source > known.source {
+                self.counts.departed(stamp.source);
+            }
             *known = stamp;
-            self.counts.departed(stamp.source);
         }
     }
 
@@ -256,11 +255,11 @@ impl Association {
     /// Requests are sent from now on, the first 0.2 s from now; with `iburst` quickly.
     pub fn online(&mut self, now_ns: u64) {
         match self.activity {
-            Activity::Online | Activity::BurstOnline => return,
+            Activity::Online | Activity::BurstOnline => {}
             Activity::BurstOffline => self.activity = Activity::BurstOnline,
             Activity::Offline => {
                 self.activity = Activity::Online;
-                if self.options.iburst {
+                if self.options.iburst && self.role == Role::Client {
                     self.burst = Burst::INITIAL;
                 }
                 self.start(now_ns);

@@ -119,7 +119,6 @@ pub(super) const fn spread(interval_ns: u64, bits: u64) -> u64 {
 }
 
 /// Any part of `whole_ns`, by the bits' chance.
-#[expect(clippy::cast_possible_truncation, reason = "a part is below the whole")]
 pub(super) const fn share(whole_ns: u64, bits: u64) -> u64 {
     ((whole_ns as u128 * bits as u128) >> 64) as u64
 }

@@ -23,7 +23,8 @@ impl Clock {
     /// What it shows at a moment of true time.
     pub(crate) fn at(self, true_ns: u64) -> NtpTimestamp {
         let drift = i128::from(true_ns) * i128::from(self.fast_ppb) / 1_000_000_000;
-        let shown_ns = true_ns as i64 + self.offset_ns + drift as i64;
+        let shown_ns = i128::from(true_ns) + i128::from(self.offset_ns) + drift;
+        let shown_ns = i64::try_from(shown_ns).expect("a test lasts hours");
         NtpTimestamp::from_unix(START_S, 0) + NtpDuration::from_nanos(shown_ns)
     }
 
@@ -106,7 +107,7 @@ impl<P: Clone> Link<P> {
     pub(crate) fn send(&mut self, packet: P, at_ns: u64) {
         self.sent.push(packet.clone());
         if self.happens(self.weather.replayed) {
-            let at = self.bits() as usize % self.sent.len();
+            let at = self.chance.bits() as usize % self.sent.len();
             let old = self.sent[at].clone();
             self.deliver(old, at_ns);
         }

@@ -288,7 +288,7 @@ fn peers_find_each_other_again_after_a_restart_and_after_a_step() {
     assert!(after > 200, "{after}");
     assert!(pair.sides[0].interleaved() > 190);
     // The other's clock is set back by an hour.
-    pair.sides[1].clock.offset_ns -= HOUR as i64;
+    pair.sides[1].clock.offset_ns -= HOUR.cast_signed();
     pair.sides[1].association.clock_jumped();
     for side in &mut pair.sides {
         side.samples.clear();

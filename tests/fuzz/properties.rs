@@ -10,6 +10,7 @@ use maser::auth::{Key, KeyStore, KeyType, Verdict};
 use maser::bench::frame;
 use maser::client::{
     Association, ClockChange, Due, Expectation, Local, Now, Request, Role, SourceOptions, Stamp,
+    interval_ns,
 };
 use maser::config::{self, Origin, Outside, Place, keyfile};
 use maser::control::{REPLY_HEADER_LEN, TRACKING_REPLY_LEN, TrackingReport};
@@ -176,10 +177,10 @@ pub(crate) fn respond(bytes: &[u8]) {
 /// A source that does what it likes: two bytes choose the options, then each step is one byte and what it takes.
 ///
 /// No two requests are nearer than a quarter of the shortest interval; nothing is accepted that does not answer the
-/// open request, once; what is accepted is finite.
-pub(crate) fn associate(bytes: &[u8]) {
+/// open request, once; what is accepted is finite. Answers with the number of valid replies.
+pub(crate) fn associate(bytes: &[u8]) -> usize {
     let [choice, polls, steps @ ..] = bytes else {
-        return;
+        return 0;
     };
     let keys = keys();
     let system = SystemVariables::not_synchronised((polls >> 4).cast_signed() - 30);
@@ -190,66 +191,136 @@ pub(crate) fn associate(bytes: &[u8]) {
         max_clock_error: 1e-6,
         is_selected: choice & 1 != 0,
     };
-    let options = association_options(*choice, *polls);
-    let interval_ns = maser::client::interval_ns(options.poll_range().0);
-    let gap_min_ns = (interval_ns / 4).min(200_000_000);
-    let role = if choice & 128 == 0 {
-        Role::Client
-    } else {
-        Role::Peer
-    };
-    let mut association = Association::new(role, options, 0);
-    let (mut now_ns, mut asked_ns) = (0u64, None::<u64>);
-    let mut request = None::<Request>;
+    let mut source = Source::new(*choice, *polls);
     let mut rest = steps;
     while let [step, after @ ..] = rest {
         rest = after;
-        let amount = u64::from(step >> 3);
+        let amount = step >> 3;
         match step & 7 {
-            0 => now_ns = now_ns.saturating_add(1 << (amount + 10)),
-            1..=3 => {
-                now_ns = now_ns.max(association.next_deadline().unwrap_or(now_ns));
-                let nonce = now_ns.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-                let random = [nonce, !nonce, nonce << 32];
-                match association.timeout(moment(now_ns), random, &local) {
-                    Due::Send(sent) => {
-                        let gap_ns = asked_ns.map(|asked_ns| now_ns - asked_ns);
-                        assert!(
-                            gap_ns.is_none_or(|gap_ns| gap_ns >= gap_min_ns),
-                            "{gap_ns:?}"
-                        );
-                        assert!(sent.bytes().len() >= HEADER_LEN);
-                        asked_ns = Some(now_ns);
-                        request = Some(sent);
-                    }
-                    Due::Close => request = None,
-                    Due::Nothing | Due::NoKey => {}
-                }
-            }
+            0 => source.now_ns = source.now_ns.saturating_add(1 << (amount + 10)),
+            1..=3 => source.ask(&local),
             4 | 5 => {
-                let (given, after) = rest.split_at(rest.len().min(HEADER_LEN + amount as usize));
+                let length = HEADER_LEN + usize::from(amount);
+                let (given, after) = rest.split_at(rest.len().min(length));
                 rest = after;
-                let wanted = request.as_ref().filter(|_| step & 1 != 0);
-                let packet = with_origin(given, wanted, &keys);
-                if believes(&mut association, &packet, now_ns, &local, request.as_ref()) {
-                    request = None;
-                }
+                source.receive(given, step & 1 != 0, &local);
             }
-            6 => association.clock_changed(&ClockChange {
-                when: moment(now_ns).cooked,
+            6 => source.association.clock_changed(&ClockChange {
+                when: moment(source.now_ns).cooked,
                 frequency: 1e-4,
-                offset_s: amount as f64 - 16.0,
+                offset_s: f64::from(amount) - 16.0,
             }),
-            _ => match amount {
-                0 => association.online(now_ns),
-                1 => association.offline(),
-                2 => association.burst(2, 5, now_ns),
-                3 => association.clock_jumped(),
-                4 => association.moved(now_ns),
-                more => association.accumulated(more as usize),
-            },
+            _ => source.order(amount),
         }
-        assert!(association.poll().score().is_finite());
+        assert!(source.association.poll().score().is_finite());
+    }
+    source.believed
+}
+
+/// An association, and what was sent for it.
+struct Source {
+    association: Association,
+    now_ns: u64,
+    asked_ns: Option<u64>,
+    gap_min_ns: u64,
+    request: Option<Request>,
+    believed: usize,
+}
+
+impl Source {
+    fn new(choice: u8, polls: u8) -> Self {
+        let options = association_options(choice, polls);
+        let role = if choice & 128 == 0 {
+            Role::Client
+        } else {
+            Role::Peer
+        };
+        let interval_ns = interval_ns(options.poll_range().0);
+        Self {
+            association: Association::new(role, options, 0),
+            now_ns: 0,
+            asked_ns: None,
+            gap_min_ns: (interval_ns / 4).min(200_000_000),
+            request: None,
+            believed: 0,
+        }
+    }
+
+    /// The next that is due.
+    fn ask(&mut self, local: &Local<'_>) {
+        let due_ns = self.association.next_deadline().unwrap_or(self.now_ns);
+        self.now_ns = self.now_ns.max(due_ns);
+        let nonce = self.now_ns.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let random = [nonce, !nonce, nonce << 32];
+        let due = self.association.timeout(moment(self.now_ns), random, local);
+        match due {
+            Due::Send(sent) => {
+                let gap_ns = self.asked_ns.map(|asked_ns| self.now_ns - asked_ns);
+                let is_apart = gap_ns.is_none_or(|gap_ns| gap_ns >= self.gap_min_ns);
+                assert!(is_apart, "{gap_ns:?}");
+                assert!(sent.bytes().len() >= HEADER_LEN);
+                self.asked_ns = Some(self.now_ns);
+                self.request = Some(sent);
+            }
+            Due::Close => self.request = None,
+            Due::Nothing | Due::NoKey => {}
+        }
+    }
+
+    /// A packet, as it is or with what makes it an answer.
+    fn receive(&mut self, given: &[u8], answers: bool, local: &Local<'_>) {
+        let wanted = self.request.as_ref().filter(|_| answers);
+        let packet = with_origin(given, wanted, local.keys);
+        if self.believes(&packet, local) {
+            self.request = None;
+            self.believed += 1;
+        }
+    }
+
+    fn order(&mut self, order: u8) {
+        let association = &mut self.association;
+        match order {
+            0 => association.online(self.now_ns),
+            1 => association.offline(),
+            2 => association.burst(2, 5, self.now_ns),
+            3 => association.clock_jumped(),
+            4 => association.moved(self.now_ns),
+            samples => association.accumulated(usize::from(samples)),
+        }
+    }
+
+    /// Whether a packet was taken for the reply to the open request.
+    fn believes(&mut self, packet: &[u8], local: &Local<'_>) -> bool {
+        let expected = Expectation {
+            samples: packet.len() % 9,
+            ..Expectation::default()
+        };
+        let received = Stamp::by_daemon(moment(self.now_ns).cooked);
+        let reply = self
+            .association
+            .reply(packet, received, self.now_ns, local, &expected);
+        let Some(reply) = reply else {
+            return false;
+        };
+        let tests = reply.measurement.tests;
+        assert_eq!(reply.sample.is_some(), tests.is_good());
+        assert_eq!(reply.answers, tests.is_valid() || reply.kiss.is_some());
+        if reply.answers {
+            let asked = self
+                .request
+                .as_ref()
+                .expect("only what was asked is answered");
+            let asked = asked.bytes();
+            let origin = &packet[24..32];
+            assert!(origin == &asked[40..48] || origin == &asked[32..40]);
+            assert_eq!(asked.len() > HEADER_LEN, packet.len() > HEADER_LEN);
+        }
+        if let Some(sample) = reply.sample {
+            assert!(sample.offset_s.is_finite() && sample.peer_delay_s > 0.0);
+            assert!(sample.peer_dispersion_s > 0.0 && sample.root_distance_s().is_finite());
+            assert!(sample.peer_delay_s - sample.peer_dispersion_s <= 3.0);
+        }
+        reply.answers
     }
 }
 
@@ -300,38 +371,6 @@ fn with_origin(given: &[u8], request: Option<&Request>, keys: &KeyStore) -> Vec<
         keys.sign(key, 4, &mut packet, HEADER_LEN).expect("room");
     }
     packet
-}
-
-/// Whether a packet was taken for the reply to the open request.
-fn believes(
-    association: &mut Association,
-    packet: &[u8],
-    now_ns: u64,
-    local: &Local<'_>,
-    request: Option<&Request>,
-) -> bool {
-    let expected = Expectation {
-        samples: packet.len() % 9,
-        ..Expectation::default()
-    };
-    let received = Stamp::by_daemon(moment(now_ns).cooked);
-    let Some(reply) = association.reply(packet, received, now_ns, local, &expected) else {
-        return false;
-    };
-    let tests = reply.measurement.tests;
-    assert_eq!(reply.sample.is_some(), tests.is_good());
-    assert_eq!(reply.answers, tests.is_valid() || reply.kiss.is_some());
-    let Some(sample) = reply.sample.filter(|_| reply.answers) else {
-        return reply.answers;
-    };
-    let asked = request.expect("only what was asked is answered").bytes();
-    let origin = &packet[24..32];
-    assert!(origin == &asked[40..48] || origin == &asked[32..40]);
-    assert_eq!(asked.len() > HEADER_LEN, packet.len() > HEADER_LEN);
-    assert!(sample.offset_s.is_finite() && sample.peer_delay_s > 0.0);
-    assert!(sample.peer_dispersion_s > 0.0 && sample.root_distance_s().is_finite());
-    assert!(sample.peer_delay_s - sample.peer_dispersion_s <= 3.0);
-    true
 }
 
 fn keys() -> KeyStore {

@@ -76,7 +76,7 @@ impl Bench {
 }
 
 fn now(at_ns: u64) -> Now {
-    let at = NtpTimestamp::from_unix(START_S, 0) + NtpDuration::from_nanos(at_ns as i64);
+    let at = NtpTimestamp::from_unix(START_S, 0) + NtpDuration::from_nanos(at_ns.cast_signed());
     Now {
         monotonic_ns: at_ns,
         raw: RawTime(at),
@@ -621,7 +621,7 @@ fn the_best_stamp_of_a_departure_is_used_even_if_it_comes_late() {
         association.previous.unwrap().departure,
         stamp(210_000, StampSource::Hardware)
     );
-    assert_eq!(association.counts().hardware_sent, 2);
+    assert_eq!(association.counts().hardware_sent, 1);
 }
 
 #[test]

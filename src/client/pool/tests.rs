@@ -32,9 +32,9 @@ fn a_pool_starts_with_twice_as_many_and_keeps_those_that_answer() {
     assert_eq!(pool.answered(SlotId(2)), []);
     assert_eq!(pool.answered(SlotId(2)), []);
     let removed = pool.answered(SlotId(0));
-    let remove = |at: usize| Change::Remove {
-        slot: SlotId(at),
-        address: host(at as u8 + 1),
+    let remove = |at: u8| Change::Remove {
+        slot: SlotId(usize::from(at)),
+        address: host(at + 1),
     };
     assert_eq!(removed, [remove(1), remove(3)]);
     let kept: Vec<_> = pool
