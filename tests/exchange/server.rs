@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use maser::auth::{Key, KeyStore, KeyType};
 use maser::client::{
-    Association, Due, Expectation, Local, Reply, RequestId, Role, Sample, SourceOptions, Stamp,
-    StampSource,
+    Association, ClockChange, Due, Expectation, Local, Reply, RequestId, Role, Sample,
+    SourceOptions, Stamp, StampSource,
 };
 use maser::server::{
     AccessRule, AccessTable, Arrival, Chance, ClientTable, InterleavedTable, Outcome, Responder,
@@ -53,7 +53,10 @@ struct World {
     link: Link<Packet>,
     forger: Forger,
     port: Option<RequestId>,
-    samples: Vec<(u64, Sample, bool)>,
+    /// Each with whether it is interleaved, and by how much it is wrong, in seconds.
+    samples: Vec<(Sample, bool, f64)>,
+    /// Our clock is set by 50 ms, there and back, while requests are under way; whether we are told.
+    setting: Option<bool>,
     forged_valid: usize,
 }
 
@@ -121,6 +124,7 @@ impl World {
             forger: Forger::None,
             port: None,
             samples: Vec::new(),
+            setting: None,
             forged_valid: 0,
         }
     }
@@ -171,7 +175,28 @@ impl World {
                     source: StampSource::Kernel,
                 };
                 self.association.departed(request.id, stamp);
+                self.set_clock();
             }
+        }
+    }
+
+    fn set_clock(&mut self) {
+        let Some(is_told) = self.setting else {
+            return;
+        };
+        let when = CookedTime(self.mine.at(self.now_ns));
+        let set_ns = if self.mine.offset_ns < -220_000_000 {
+            50_000_000
+        } else {
+            -50_000_000
+        };
+        self.mine.offset_ns += set_ns;
+        if is_told {
+            self.association.clock_changed(&ClockChange {
+                when,
+                frequency: 0.0,
+                offset_s: if set_ns > 0 { 0.05 } else { -0.05 },
+            });
         }
     }
 
@@ -261,24 +286,23 @@ impl World {
         }
         self.forged_valid += usize::from(is_forged && measurement.tests.is_valid());
         if let Some(sample) = sample {
+            let error_s = sample.offset_s - self.mine.behind_s(self.theirs, sample.at);
             self.samples
-                .push((self.now_ns, sample, measurement.is_interleaved));
+                .push((sample, measurement.is_interleaved, error_s));
         }
     }
 
-    /// By how much each sample is wrong, in seconds.
     fn errors_s(&self) -> Vec<f64> {
-        let error = |sample: &Sample| sample.offset_s - self.mine.behind_s(self.theirs, sample.at);
         self.samples
             .iter()
-            .map(|(_, sample, _)| error(sample))
+            .map(|(_, _, error_s)| *error_s)
             .collect()
     }
 
     fn interleaved(&self) -> usize {
         self.samples
             .iter()
-            .filter(|(_, _, interleaved)| *interleaved)
+            .filter(|(_, interleaved, _)| *interleaved)
             .count()
     }
 }
@@ -325,7 +349,7 @@ fn in_fair_weather_offsets_are_right_and_interleaved_ones_exact() {
         for error_s in rest {
             assert!((error_s - wrong_s).abs() < 1e-6, "{said}: {error_s}");
         }
-        let (_, last, _) = world.samples[200];
+        let (last, ..) = world.samples[200];
         assert!(last.offset_s > 0.15, "the server is ahead: {last:?}");
         let delay_s = if xleave { 200e-6 } else { 250e-6 };
         assert!(
@@ -356,7 +380,7 @@ fn in_foul_weather_no_sample_is_further_off_than_the_path_explains() {
                 "{said}: {}",
                 world.samples.len()
             );
-            for (error_s, (_, sample, _)) in world.errors_s().iter().zip(&world.samples) {
+            for (sample, _, error_s) in &world.samples {
                 assert!(
                     error_s.abs() <= 0.5 * sample.peer_delay_s + 2e-6,
                     "{said}: {sample:?}"
@@ -447,8 +471,8 @@ fn an_outage_ends_in_basic_mode_and_interleaved_mode_is_reached_again() {
     world.link.set(Weather::FAIR);
     world.run(2 * HOUR);
     let after = &world.samples[before..];
-    assert!(!after[0].2, "the server is asked anew");
-    assert!(after[2..].iter().all(|(_, _, interleaved)| *interleaved));
+    assert!(!after[0].1, "the server is asked anew");
+    assert!(after[2..].iter().all(|(_, interleaved, _)| *interleaved));
     assert!(
         world.errors_s()[before..]
             .iter()
@@ -482,4 +506,20 @@ fn long_digests_in_version_3() {
     assert!(world.samples.len() > 215 && world.interleaved() == 0);
     let last = world.association.last().unwrap();
     assert!(last.is_authenticated && last.version == 3);
+}
+
+#[test]
+fn a_clock_that_is_set_while_requests_are_under_way_spoils_none() {
+    for xleave in [false, true] {
+        let mut world = World::new(Role::Client, options(true, xleave), Weather::FAIR, 9);
+        world.setting = Some(true);
+        world.run(HOUR);
+        assert!(world.samples.len() > 215 && (world.interleaved() > 200) == xleave);
+        assert!(world.errors_s().iter().all(|error| error.abs() < 27e-6));
+        // And it would be seen.
+        world.setting = Some(false);
+        world.samples.clear();
+        world.run(2 * HOUR);
+        assert!(world.errors_s().iter().all(|error| error.abs() > 20e-3));
+    }
 }
