@@ -219,22 +219,24 @@ impl Association {
     /// What a valid reply does to reachability, burst and poll interval.
     fn adapt(&mut self, measurement: &Measurement, expected: &Expectation) {
         let tests = measurement.tests;
+        let delay_s = measurement.peer_delay_s;
+        // What was measured is never below the clocks' precision.
+        let is_measured = delay_s > 0.0;
         let known_s = (expected.samples > 0).then_some(expected.min_delay_s);
-        self.is_near = known_s.unwrap_or(measurement.peer_delay_s) < NEAR_S;
+        self.is_near = known_s.unwrap_or(delay_s) < NEAR_S && is_measured;
         self.counts.valid += 1;
         self.reach.shift(tests.is_synchronised());
         self.to_weigh = None;
-        if tests.is_synchronised() {
-            self.delays.push(measurement.peer_delay_s);
+        if tests.is_synchronised() && is_measured {
+            self.delays.push(delay_s);
         }
         if tests.is_good() {
             self.counts.good += 1;
             self.burst.good();
             let error_s = expected.error_s(measurement.at, measurement.offset_s);
-            let distance_s =
-                0.5_f64.mul_add(measurement.peer_delay_s, measurement.peer_dispersion_s);
+            let distance_s = 0.5_f64.mul_add(delay_s, measurement.peer_dispersion_s);
             self.to_weigh = Some((error_s, distance_s));
-        } else if tests.is_synchronised() {
+        } else if tests.is_synchronised() && is_measured {
             let by = if tests.passed(Test::Loop) { 0.02 } else { 0.1 };
             self.poll.adjust(by);
         }
