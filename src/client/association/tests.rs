@@ -746,3 +746,81 @@ fn options_are_changed_and_addresses_too_while_it_runs() {
     association.moved(at_ns);
     assert_eq!(association.next_request(), None);
 }
+
+/// The tests' columns for a reply with 1.5 ms of delay, after ten of the same.
+fn columns(options: SourceOptions, expected: Expectation, delay_ns: u64) -> String {
+    let mut bench = Bench::new();
+    let mut association = client(options);
+    for _ in 0..10 {
+        bench.answered(&mut association);
+    }
+    bench.expected = expected;
+    let (at_ns, request) = bench.next(&mut association);
+    let packet = answer(request.bytes(), at_ns);
+    let reply = bench.reply(&mut association, &packet, at_ns + 500_000 + delay_ns);
+    reply.unwrap().measurement.tests.to_string()
+}
+
+#[test]
+fn the_options_of_tests_a_to_c_are_obeyed() {
+    let expected = Expectation {
+        samples: 8,
+        at: now(640 * SECOND).cooked,
+        offset_s: 1.0,
+        skew: 1e-9,
+        standard_deviation_s: 1e-6,
+        min_delay_s: 1.5e-3,
+        ..Expectation::default()
+    };
+    let of = |change: fn(&mut SourceOptions), delay_us: u32| {
+        let mut options = options();
+        change(&mut options);
+        // All growth is on the way back. The prediction is right all the same: the offset is no news.
+        let expected = Expectation {
+            offset_s: 1.0 - 0.5e-6 * (f64::from(delay_us) - 1.5e3),
+            ..expected
+        };
+        columns(options, expected, u64::from(delay_us) * 1_000)
+    };
+    assert_eq!(of(|_| (), 1_500), "111 111 1111");
+    assert_eq!(
+        of(|options| options.max_delay_s = 1e-3, 1_500),
+        "111 111 0111"
+    );
+    assert_eq!(
+        of(|options| options.max_delay_ratio = Some(1.5), 2_500),
+        "111 111 1001"
+    );
+    assert_eq!(
+        of(|options| options.max_delay_dev_ratio = 1e4, 2_500),
+        "111 111 1111"
+    );
+    let by_quantile = |options: &mut SourceOptions| options.max_delay_quantile = Some(0.5);
+    assert_eq!(of(by_quantile, 1_500), "111 111 1111");
+    assert_eq!(of(by_quantile, 1_501), "111 111 1101");
+    let far = |options: &mut SourceOptions| {
+        options.max_delay_ratio = Some(1.5);
+        options.min_delay_s = Some(2.5e-3);
+    };
+    assert_eq!(of(far, 2_500), "111 111 1111");
+}
+
+#[test]
+fn a_source_that_follows_us_is_no_sample() {
+    let mut bench = Bench::new();
+    let mut association = client(options());
+    let (at_ns, request) = bench.next(&mut association);
+    let ours = ReferenceId::from_bytes([192, 0, 2, 1]);
+    let mut packet = answer(request.bytes(), at_ns);
+    let mut header = HeaderMut::new(&mut packet);
+    header.set_stratum(3);
+    header.set_reference_id(ours);
+    let local = Local {
+        address: Some(ours),
+        ..bench.local()
+    };
+    let received = Stamp::by_daemon(now(at_ns + 2_000_000).cooked);
+    let reply = association.reply(&packet, received, at_ns, &local, &bench.expected);
+    assert_eq!(reply.unwrap().measurement.tests.to_string(), "111 111 1110");
+    assert!((association.poll().score() - 0.1).abs() < 1e-12);
+}
