@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use maser::auth::{Key, KeyStore, KeyType};
 use maser::config::Pace as PaceConfig;
-use maser::node::counters::WorkerCounters;
+use maser::node::counters::{Event, WorkerCounters};
 use maser::node::{Pace, Published, Subscription, Worker, WorkerParts};
 use maser::server::{
     AccessRule, AccessTable, Chance, ClientTable, InterleavedTable, RateLimit, RateLimiter,
@@ -217,7 +217,7 @@ fn a_million_mixed_packets_allocate_nothing() {
             );
         }
     }
-    let (taken, calls) = flood(&mut worker, &senders[0], &packets[1]);
+    let (taken, calls) = flood(&mut worker, &counters, &senders[0], &packets[1]);
     received += taken;
     allocated += calls;
     assert_eq!(allocated, 0, "allocations in {received} packets");
@@ -244,8 +244,14 @@ fn a_million_mixed_packets_allocate_nothing() {
 
 /// Requests that wait too long, then a queue that never empties, so that it is made smaller; how many the worker
 /// took in, and how often it allocated.
-fn flood(worker: &mut Worker, sender: &UdpSocket, packet: &[u8]) -> (usize, u64) {
-    const WAITING: usize = 2000;
+fn flood(
+    worker: &mut Worker,
+    counters: &WorkerCounters,
+    sender: &UdpSocket,
+    packet: &[u8],
+) -> (usize, u64) {
+    // So many that each waits for more than 100 ms.
+    const WAITING: usize = 6000;
     let send = |many| {
         for _ in 0..many {
             sender.send(packet).expect("loopback takes it");
@@ -262,9 +268,12 @@ fn flood(worker: &mut Worker, sender: &UdpSocket, packet: &[u8]) -> (usize, u64)
     send(BURST);
     sleep(Duration::from_millis(1100));
     send(WAITING);
-    for _ in 0..100 {
+    for _ in 0..1000 {
         sleep(Duration::from_millis(5));
         send(turn(&mut taken));
+        if counters.snapshot().event(Event::QueueResized) > 0 {
+            break;
+        }
     }
     while turn(&mut taken) > 0 {}
     (taken, allocated)
