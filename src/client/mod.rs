@@ -3,18 +3,27 @@
 //! No socket, no clock, no randomness: moments, bytes and random bits come as arguments.
 
 mod association;
+mod change;
+mod combine;
+mod filter;
 mod options;
 mod poll;
 mod pool;
 mod quantile;
+mod regression;
 mod report;
 mod sample;
+mod samples;
 mod sanity;
+mod selection;
 mod stamp;
 
 pub use association::{
     Activity, Association, Due, Local, Port, REQUEST_LEN_MAX, Reply, Request, RequestId, Role,
 };
+pub use change::ClockChange;
+pub use combine::{Estimate, combine};
+pub use filter::Filter;
 pub use options::{Family, MAX_POLL_DEFAULT, MIN_POLL_DEFAULT, PORT_DEFAULT, SourceOptions};
 pub use poll::{
     Burst, POLL_MAX, POLL_MIN, Poll, Reach, interval_ns, score_change, separated, separation_ns,
@@ -22,5 +31,9 @@ pub use poll::{
 pub use pool::{Change, Pool, PoolSize, SlotId, SlotState};
 pub use report::{Counts, Measurement};
 pub use sample::Sample;
+pub use samples::{SAMPLES_MAX, Samples, SamplesOptions, Selectable, Statistics};
 pub use sanity::{Expectation, FailedTests, Identity, Test, Tests};
-pub use stamp::{ClockChange, Now, Stamp, StampSource};
+pub use selection::{
+    Candidate, Choice, Orphan, Reference, SelectionOptions, SelectOptions, Standing, State, select,
+};
+pub use stamp::{Now, Stamp, StampSource};
