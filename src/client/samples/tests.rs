@@ -186,9 +186,9 @@ proptest! {
     /// Samples that a changed clock restates are those that the changed clock would have measured.
     #[test]
     fn a_shift_is_what_the_changed_clock_would_have_seen(
-        frequency in -1e-4..1e-4,
+        frequency in -1e-4_f64..1e-4,
         step_s in -1.0..1.0,
-        source in -1e-4..1e-4,
+        source in -1e-4_f64..1e-4,
     ) {
         let mut samples = Samples::new(SamplesOptions::default());
         for second in 0..10u8 {
