@@ -34,6 +34,6 @@ pub use sample::Sample;
 pub use samples::{SAMPLES_MAX, Samples, SamplesOptions, Selectable, Statistics};
 pub use sanity::{Expectation, FailedTests, Identity, Test, Tests};
 pub use selection::{
-    Candidate, Choice, Orphan, Reference, SelectionOptions, SelectOptions, Standing, State, select,
+    Candidate, Choice, Orphan, Reference, SelectOptions, SelectionOptions, Standing, State, select,
 };
 pub use stamp::{Now, Stamp, StampSource};

@@ -221,7 +221,7 @@ fn waits_for_samples(candidates: &[Candidate], chosen: &[usize]) -> bool {
     let mut open = candidates
         .iter()
         .filter(|c| c.standing.state == State::MissingSamples && c.reach != 0);
-    is_first && polls < u8::BITS as u8 && open.any(|c| c.reach_polls >= polls)
+    is_first && u32::from(polls) < u8::BITS && open.any(|c| c.reach_polls >= polls)
 }
 
 fn is_enough(options: &SelectionOptions, candidates: &[Candidate], chosen: &[usize]) -> bool {

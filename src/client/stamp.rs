@@ -1,6 +1,6 @@
 //! When packets left and arrived by the local clock, and what becomes of it when that clock is changed.
 
-use crate::wire::{CookedTime, NtpDuration, RawTime};
+use crate::wire::{CookedTime, RawTime};
 
 /// One moment on the three clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
