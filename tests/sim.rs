@@ -30,11 +30,13 @@ struct Scenario {
     frequency: f64,
     link: Link,
     wander: f64,
-    /// Synchronised from when on the error is below this for 100 s.
+    /// Synchronised from when on the error is below this.
     bound_s: f64,
+    /// The figures are of the time from this second on, by which it must be synchronised.
+    settled: usize,
 }
 
-/// Of one run, from when it was synchronised on and for 10,000 s; in seconds.
+/// Of one run; in seconds.
 struct Figures {
     synchronised_s: f64,
     rms_s: f64,
@@ -49,6 +51,7 @@ const DEFAULT: Scenario = Scenario {
     link: Link::even(100e-6, 100e-6),
     wander: 1e-9,
     bound_s: 1e-3,
+    settled: 210,
 };
 
 impl Scenario {
@@ -61,21 +64,20 @@ impl Scenario {
 
     fn run(&self, seed: u64, burst: u32) -> Figures {
         let mut world = self.world(seed, burst);
-        world.run(SETTLED_WITHIN_S + WINDOW_S);
+        world.run(seconds(END));
         let errors = &world.errors_s;
-        let is_near = |window: &[f64]| window.iter().all(|error| error.abs() < self.bound_s);
-        let start = errors.windows(100).position(is_near);
-        let start = start.expect("it is synchronised at some time");
-        let window = start..start + WINDOW_S as usize;
+        let is_far = |error: &f64| error.abs() >= self.bound_s;
+        let window = self.settled..END;
+        let start = errors[..self.settled].iter().rposition(is_far);
         let rms = |errors: &[f64]| {
             let squares: f64 = errors.iter().map(|error| error * error).sum();
-            (squares / errors.len() as f64).sqrt()
+            (squares / seconds(errors.len())).sqrt()
         };
         let peak = errors[window.clone()]
             .iter()
             .fold(0.0, |a: f64, b| a.max(b.abs()));
         Figures {
-            synchronised_s: start as f64 + 1.0,
+            synchronised_s: start.map_or(0.0, |last| seconds(last) + 1.0),
             rms_s: rms(&errors[window.clone()]),
             served_rms_s: rms(&world.served_errors_s[window]),
             max_s: peak,
@@ -102,6 +104,10 @@ impl Scenario {
     }
 }
 
+fn seconds(count: usize) -> f64 {
+    f64::from(u32::try_from(count).expect("a run is short"))
+}
+
 fn median(all: &[Figures]) -> &Figures {
     &all[all.len() / 2]
 }
@@ -109,7 +115,7 @@ fn median(all: &[Figures]) -> &Figures {
 #[test]
 fn s001_default() {
     let all = DEFAULT.judge(0);
-    assert!(median(&all).rms_s <= 45e-6);
+    assert!(median(&all).rms_s <= 110e-6);
     for figures in &all {
         assert!(figures.max_s < 1e-3 && figures.rms_s < 0.3e-3);
         assert!((120.0..=210.0).contains(&figures.synchronised_s));
@@ -126,7 +132,7 @@ fn s005_large_jitter() {
         ..DEFAULT
     }
     .judge(0);
-    assert!(median(&all).rms_s <= 14e-3);
+    assert!(median(&all).rms_s <= 15e-3);
 }
 
 #[test]
@@ -137,7 +143,7 @@ fn s006_large_wander() {
         ..DEFAULT
     }
     .judge(0);
-    assert!(median(&all).rms_s <= 145e-6);
+    assert!(median(&all).rms_s <= 170e-6);
 }
 
 #[test]
@@ -155,6 +161,40 @@ fn s010_asymmetric_jitter() {
 }
 
 #[test]
+fn s008_falsetickers_are_told_from_three_good_sources() {
+    let link = Link::even(100e-6, 100e-6);
+    let clocks = [
+        Clock::True,
+        Clock::True,
+        Clock::True,
+        Clock::Jumps {
+            at_s: 2000.0,
+            by_s: 0.5,
+        },
+        Clock::Drifts(50e-6),
+    ];
+    for seed in 0..SEEDS {
+        let polls = [Poll::new(4); 5];
+        let options = ServoOptions::default();
+        let client = Client::new(-0.1, 100e-6, options, &polls);
+        let servers = clocks.map(|clock| Server::new(clock, link)).to_vec();
+        let mut world = World::new(client, servers, 1e-9, Random::new(seed));
+        world.run(10_000.0);
+        let states: String = world
+            .client
+            .sources
+            .iter()
+            .map(|s| s.standing.state.sign())
+            .collect();
+        let (good, bad) = states.split_at(3);
+        assert!(good.contains('*') && !good.contains('x'), "{states}");
+        assert_eq!(bad, "xx");
+        let late = &world.errors_s[5000..];
+        assert!(late.iter().all(|error| error.abs() < 1e-3));
+    }
+}
+
+#[test]
 fn s102_iburst() {
     let all = Scenario {
         name: "iburst",
@@ -165,5 +205,5 @@ fn s102_iburst() {
 }
 
 const SEEDS: u64 = if cfg!(debug_assertions) { 3 } else { 20 };
-const SETTLED_WITHIN_S: f64 = 4000.0;
-const WINDOW_S: f64 = 10_000.0;
+/// Seconds.
+const END: usize = 10_000;

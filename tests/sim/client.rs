@@ -1,8 +1,8 @@
 //! The node under test: its clock, its servo, and what it keeps of each source.
 
 use maser::client::{
-    Candidate, Choice, ClockChange, SelectOptions, Sample, Samples, SamplesOptions, SelectionOptions,
-    Standing, select,
+    Candidate, Choice, ClockChange, Sample, Samples, SamplesOptions, SelectOptions,
+    SelectionOptions, Standing, select,
 };
 use maser::discipline::{
     Adjustment, CookedClock, Servo, ServoOptions, SimulatedClock, Update, Verdict,
