@@ -374,6 +374,11 @@ impl Association {
         self.last.as_ref()
     }
 
+    /// Whether a burst of requests is under way.
+    pub const fn is_bursting(&self) -> bool {
+        self.burst.is_active()
+    }
+
     /// Packets there and back.
     pub const fn counts(&self) -> &Counts {
         &self.counts

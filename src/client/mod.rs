@@ -10,6 +10,7 @@ mod options;
 mod poll;
 mod pool;
 mod quantile;
+mod reference_id;
 mod regression;
 mod report;
 mod sample;
@@ -29,6 +30,7 @@ pub use poll::{
     Burst, POLL_MAX, POLL_MIN, Poll, Reach, interval_ns, score_change, separated, separation_ns,
 };
 pub use pool::{Change, Pool, PoolSize, SlotId, SlotState};
+pub use reference_id::reference_id;
 pub use report::{Counts, Measurement};
 pub use sample::Sample;
 pub use samples::{SAMPLES_MAX, Samples, SamplesOptions, Selectable, Statistics};

@@ -145,6 +145,7 @@ pub fn separated(wanted_ns: u64, separation_ns: u64, taken_ns: &[u64]) -> u64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Reach {
     register: u8,
+    polls: u8,
     missed: u32,
 }
 
@@ -155,6 +156,9 @@ impl Reach {
     /// One more poll.
     pub const fn shift(&mut self, answered: bool) {
         self.register = self.register << 1 | answered as u8;
+        if self.polls < u8::BITS as u8 {
+            self.polls += 1;
+        }
         self.missed = if answered {
             0
         } else {
@@ -165,6 +169,11 @@ impl Reach {
     /// The eight bits.
     pub const fn register(self) -> u8 {
         self.register
+    }
+
+    /// How many polls the register has seen, up to 8.
+    pub const fn polls(self) -> u8 {
+        self.polls
     }
 
     /// Whether any of the last eight polls had an answer.

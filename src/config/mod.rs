@@ -23,6 +23,8 @@ pub use directive::{Row, Support, directives};
 pub use error::{ConfigError, ConfigErrors, Fault, Notice, Place};
 pub use print::{CpuList, print};
 
+pub use crate::discipline::Local;
+
 use crate::server::{AccessRule, RateLimit};
 use crate::wire::ReferenceId;
 
@@ -139,23 +141,6 @@ pub struct TimeConfig {
     pub clock_precision_s: Option<f64>,
     /// `maxclockerror` in parts per million.
     pub max_clock_error_ppm: f64,
-}
-
-/// `local`: serve as a reference of our own.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Local {
-    /// `stratum`, 1 to 15.
-    pub stratum: u8,
-    /// `orphan`
-    pub orphan: bool,
-    /// `distance` in seconds: root distance beyond which the local reference takes over.
-    pub distance_s: f64,
-    /// `activate` in seconds: not before the root distance was once below this.
-    pub activate_s: f64,
-    /// `waitsynced` in seconds: least time since the last clock update.
-    pub wait_synced_s: f64,
-    /// `waitunsynced` in seconds: least time without synchronisation.
-    pub wait_unsynced_s: f64,
 }
 
 /// `follow`: another program keeps the clock.

@@ -165,6 +165,36 @@ impl<K: KernelClock> CookedClock<K> {
         self.epoch = RawTime(self.epoch.0 + offset);
     }
 
+    /// The kernel has made a leap second of `offset_s`, and `now` was read after it. What it returns is to be told to
+    /// all that keep moments or offsets of the served time.
+    pub fn kernel_stepped(&mut self, offset_s: f64, now: RawTime) -> ClockChange {
+        let offset = NtpDuration::from_seconds(offset_s);
+        self.stepped_outside(offset);
+        ClockChange {
+            at: CookedTime(self.cook(now).0 - offset),
+            frequency: 0.0,
+            offset_s,
+        }
+    }
+
+    /// Another has set the clock by an amount that is not known: it is taken for right as it is.
+    pub fn restart(&mut self, now: RawTime) {
+        self.epoch = now;
+        self.offset_s = 0.0;
+        self.duration_offset_s2 = 0.0;
+        self.slew_s = None;
+    }
+
+    /// Leaves the kernel's clock at the frequency that is right as far as known; what was not slewed in is left.
+    ///
+    /// # Errors
+    /// As the kernel gives them.
+    pub fn end(&mut self, now: RawTime) -> Result<(), K::Error> {
+        self.begin_line(now);
+        self.in_force = self.kernel.set_frequency(self.base)?;
+        Ok(())
+    }
+
     /// In the units of a [`Correction`], so that what is served and what is reckoned here never part. What
     /// rounding adds to the frequency, 1e-10, is less than any source can show.
     fn slope(&self) -> f64 {

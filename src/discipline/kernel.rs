@@ -32,6 +32,11 @@ pub trait KernelClock {
     /// # Errors
     /// As the kernel gives them.
     fn set_status(&mut self, status: &KernelStatus) -> Result<(), Self::Error>;
+
+    /// Whether it makes the leap seconds that it is told of by [`set_status`](Self::set_status).
+    fn makes_leap_seconds(&self) -> bool {
+        true
+    }
 }
 
 /// What the kernel tells others of its clock (`adjtimex`).
@@ -70,6 +75,10 @@ impl KernelClock for NoClock {
 
     fn set_status(&mut self, _: &KernelStatus) -> Result<(), Infallible> {
         Ok(())
+    }
+
+    fn makes_leap_seconds(&self) -> bool {
+        false
     }
 }
 

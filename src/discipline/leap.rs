@@ -87,6 +87,11 @@ impl LeapState {
         self.leap
     }
 
+    /// Whether clients are not told of it: they are led over it slowly.
+    pub const fn is_hidden(&self) -> bool {
+        matches!(self.mode, LeapMode::Slew)
+    }
+
     /// What the kernel is told.
     pub fn kernel_leap(&self) -> LeapIndicator {
         match self.mode {

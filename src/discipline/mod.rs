@@ -11,14 +11,21 @@ mod cooked;
 mod drift;
 mod kernel;
 mod leap;
+mod local;
 mod servo;
 mod smooth;
+mod system;
 
 pub use cooked::{Adjustment, CookedClock};
 pub use drift::Drift;
 pub use kernel::{KernelClock, KernelStatus, NoClock, SimulatedClock};
+pub use local::{Local, LocalReference};
 pub use leap::{BadLeapTable, LeapAction, LeapDay, LeapMode, LeapState, LeapTable};
 pub use servo::{
     FallbackDrift, MakeStep, MaxChange, Servo, ServoOptions, Tracking, Update, Verdict,
 };
 pub use smooth::{Smoothing, SmoothingOptions};
+pub use system::{
+    Action, End, InitialStep, Moment, NameId, Notice, Purpose, RawStamp, Record, SelectionRecord,
+    Severity, SourceId, SourceSpec, System, SystemOptions, TrackingRecord,
+};

@@ -202,6 +202,16 @@ impl Servo {
         self.tracking.root_dispersion_s + grown_s
     }
 
+    /// How far the clock may be wrong at `now`, in seconds: half the root delay and the root dispersion.
+    pub fn root_distance_s(&self, now: CookedTime) -> f64 {
+        0.5_f64.mul_add(self.tracking.root_delay_s, self.root_dispersion_s(now))
+    }
+
+    /// The clock was set by an amount that is not known: no update counts any more.
+    pub const fn forget_update(&mut self) {
+        self.tracking.updated = None;
+    }
+
     /// The clock was set by a step of `offset_s` outside of an update: moments move with it.
     pub fn step(&mut self, offset_s: f64) {
         if let Some(updated) = &mut self.tracking.updated {

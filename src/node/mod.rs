@@ -13,7 +13,6 @@ mod files;
 mod follow;
 mod interface;
 mod keys;
-mod local;
 mod log;
 mod memory;
 mod pace;

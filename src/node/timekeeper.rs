@@ -9,10 +9,10 @@ use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use super::follow::{FollowChronyd, FollowKernel};
-use super::local::LocalReference;
 use super::publish::Published;
 use super::steps::{ClockPair, Steps};
 use crate::config::{Follow, TimeConfig};
+use crate::discipline::LocalReference;
 use crate::sys::{clock, random};
 use crate::wire::{NtpDuration, NtpTimestamp, RawTime, SystemVariables};
 
