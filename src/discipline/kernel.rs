@@ -111,6 +111,11 @@ impl SimulatedClock {
         self.error_s = seconds.mul_add(self.rate_error(), self.error_s);
     }
 
+    /// True time and the clock move apart by `ahead_s` at once: somebody sets it, or UTC has a leap second.
+    pub fn jump(&mut self, ahead_s: f64) {
+        self.error_s += ahead_s;
+    }
+
     /// Changes the oscillator: its wander, temperature.
     pub fn wander(&mut self, frequency: f64) {
         self.oscillator += frequency;

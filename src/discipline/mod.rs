@@ -19,8 +19,8 @@ mod system;
 pub use cooked::{Adjustment, CookedClock};
 pub use drift::Drift;
 pub use kernel::{KernelClock, KernelStatus, NoClock, SimulatedClock};
-pub use local::{Local, LocalReference};
 pub use leap::{BadLeapTable, LeapAction, LeapDay, LeapMode, LeapState, LeapTable};
+pub use local::{Local, LocalReference};
 pub use servo::{
     FallbackDrift, MakeStep, MaxChange, Servo, ServoOptions, Tracking, Update, Verdict,
 };

@@ -562,7 +562,10 @@ impl<K: KernelClock> System<K> {
         let Some(source) = self.sources.get(&id) else {
             return;
         };
-        let at = source.samples.newest().map_or_else(CookedTime::default, |s| s.at);
+        let at = source
+            .samples
+            .newest()
+            .map_or_else(CookedTime::default, |s| s.at);
         self.actions.push_back(Action::Record(Record::Statistics {
             address: source.address.ip(),
             at,
@@ -574,7 +577,10 @@ impl<K: KernelClock> System<K> {
 fn keyless(source: &Source) -> String {
     let address = source.address.ip();
     match source.association.options().key {
-        Some(key) => format!("{address}: key {} is not in the key file: nothing is sent", key.0),
+        Some(key) => format!(
+            "{address}: key {} is not in the key file: nothing is sent",
+            key.0
+        ),
         None => format!("{address}: nothing can be sent"),
     }
 }

@@ -81,7 +81,11 @@ impl<K: KernelClock> System<K> {
     /// Adds a source or several; what its name is, is looked up where it is not an address.
     pub fn add_name(&mut self, spec: SourceSpec, now: Moment) -> NameId {
         let address: Option<IpAddr> = spec.host.parse().ok();
-        let refresh_ns = if address.is_some() { 0 } else { self.refresh_ns };
+        let refresh_ns = if address.is_some() {
+            0
+        } else {
+            self.refresh_ns
+        };
         let name = NameId(self.next_id);
         self.next_id += 1;
         let pool = Pool::new(spec.size, refresh_ns, now.monotonic_ns);

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::action::{Moment, Severity};
 use super::System;
+use super::action::{Moment, Severity};
 use crate::discipline::KernelClock;
 use crate::wire::{
     CookedTime, Correction, LeapIndicator, NtpDuration, RawTime, ReferenceId, SystemVariables,

@@ -51,12 +51,7 @@ impl<K: KernelClock> System<K> {
         }
     }
 
-    fn follow(
-        &mut self,
-        reference: &Reference,
-        id: SourceId,
-        now: Moment,
-    ) -> Result<(), K::Error> {
+    fn follow(&mut self, reference: &Reference, id: SourceId, now: Moment) -> Result<(), K::Error> {
         let Some(source) = self.sources.get(&id) else {
             return Ok(());
         };
