@@ -81,7 +81,12 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
     for warning in &placement.warnings {
         log::warn!("{warning}");
     }
-    let cpus = placement.cores;
+    // Without workers there is one socket for each address all the same.
+    let cpus = if is_inline(config) {
+        vec![0]
+    } else {
+        placement.cores
+    };
     let steering_key = random::array().map_err(system("randomness"))?;
     let ports = Ports::open(&config.server, config.runtime.steer, &cpus, &steering_key)?;
     let busy_poll_us = config.runtime.busy_poll_us;
@@ -90,7 +95,7 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
     {
         log::warn!("busypoll: {error}: it takes CAP_NET_ADMIN and Linux 5.11");
     }
-    let mut timekeeper = Timekeeper::new(&config.time).map_err(system("timekeeper"))?;
+    let mut timekeeper = Timekeeper::new(&config.time, None).map_err(system("timekeeper"))?;
     let stamping = keep_stamping_on();
     let _pid_file = config
         .runtime
@@ -111,19 +116,34 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
         );
     }
     let queues = Queues::of(&ports).map_err(system("sockets"))?;
-    let workers = Workers::start(
-        config,
-        &cpus,
-        ports.by_worker,
-        &keys,
-        &timekeeper.published(),
-    )?;
-    introduce(&ports.addresses, workers.counters.len(), options);
-    let signal = timekeeper.run().map_err(system("timekeeper"))?;
-    log::info!("{signal}: ending");
-    let summary = workers.finish(&cpus, queues);
+    let published = timekeeper.published();
+    let (mut inline, workers) = if is_inline(config) {
+        let inline = Inline::new(config, ports.by_worker, &keys, &published)?;
+        (Some(inline), None)
+    } else {
+        let workers = Workers::start(config, &cpus, ports.by_worker, &keys, &published)?;
+        (None, Some(workers))
+    };
+    let threads = workers.as_ref().map_or(0, |all| all.counters.len());
+    introduce(&ports.addresses, threads, options);
+    let responder = inline.as_mut().map(|inline| &mut inline.worker);
+    let ending = timekeeper
+        .run(responder, None)
+        .map_err(system("timekeeper"))?;
+    log::info!("{ending}: ending");
+    timekeeper.finish();
+    let done = match (inline, workers) {
+        (Some(inline), _) => inline.finish(),
+        (None, Some(workers)) => workers.finish(&cpus),
+        (None, None) => Done::default(),
+    };
     drop(stamping);
-    Ok(summary)
+    Ok(done.summary(&queues))
+}
+
+/// `workers 0`: the responder has no thread of its own.
+fn is_inline(config: &Config) -> bool {
+    config.runtime.workers == Some(0)
 }
 
 /// The kernel stamps arrivals only while some socket wants it, and starts a little late: this one wants it
@@ -343,7 +363,7 @@ impl Workers {
         Ok(workers)
     }
 
-    fn finish(self, cpus: &[usize], queues: Queues) -> Summary {
+    fn finish(self, cpus: &[usize]) -> Done {
         self.stop.store(true, Ordering::Relaxed);
         for waker in &self.wakers {
             if let Err(error) = waker.wake() {
@@ -355,15 +375,74 @@ impl Workers {
                 log::error!("a worker ended badly");
             }
         }
-        let elapsed_ns = clock::monotonic_ns() - self.started_ns;
-        let counts = self.counters.iter().map(|counters| counters.snapshot());
+        Done {
+            elapsed_ns: clock::monotonic_ns() - self.started_ns,
+            workers: cpus.iter().copied().map(Some).zip(self.counters).collect(),
+        }
+    }
+}
+
+/// A responder that has its turns in the timekeeper's loop.
+struct Inline {
+    worker: Worker,
+    counters: Arc<WorkerCounters>,
+    started_ns: u64,
+}
+
+impl Inline {
+    fn new(
+        config: &Config,
+        by_worker: Vec<Vec<UdpPort>>,
+        keys: &Arc<KeyStore>,
+        published: &Arc<Published>,
+    ) -> Result<Self, Fatal> {
+        let counters = Arc::new(WorkerCounters::default());
+        let seeds = Seeds::draw().map_err(system("randomness"))?;
+        let client_log = ClientLog::share(&config.server, 1);
+        let worker = Worker::new(WorkerParts {
+            ports: by_worker.into_iter().flatten().collect(),
+            responder: responder(&config.server, client_log, Arc::clone(keys), &seeds),
+            subscription: Subscription::new(Arc::clone(published)),
+            counters: Arc::clone(&counters),
+            pace: Pace::new(config.runtime.pace),
+            poll: Poll::new().map_err(system("epoll"))?,
+            burst_slots: config.runtime.burst,
+        });
+        Ok(Self {
+            worker: worker.map_err(system("starting the responder"))?,
+            counters,
+            started_ns: clock::monotonic_ns(),
+        })
+    }
+
+    fn finish(mut self) -> Done {
+        // What came before the end is answered.
+        self.worker.turn();
+        Done {
+            elapsed_ns: clock::monotonic_ns() - self.started_ns,
+            workers: vec![(None, self.counters)],
+        }
+    }
+}
+
+/// What the responders have done.
+#[derive(Default)]
+struct Done {
+    elapsed_ns: u64,
+    /// Each with its core, if it has one of its own.
+    workers: Vec<(Option<usize>, Arc<WorkerCounters>)>,
+}
+
+impl Done {
+    fn summary(&self, queues: &Queues) -> Summary {
+        let counts = self.workers.iter();
         Summary {
-            seconds: std::time::Duration::from_nanos(elapsed_ns).as_secs_f64(),
-            workers: cpus.iter().map(|cpu| Some(*cpu)).zip(counts).collect(),
+            seconds: std::time::Duration::from_nanos(self.elapsed_ns).as_secs_f64(),
+            workers: counts.map(|(cpu, c)| (*cpu, c.snapshot())).collect(),
             transmit_errors: StampErrorCounts::sum(
-                self.counters
+                self.workers
                     .iter()
-                    .map(|counters| counters.transmit_errors().snapshot()),
+                    .map(|(_, counters)| counters.transmit_errors().snapshot()),
             ),
             queue_dropped: queues.dropped(),
         }

@@ -31,7 +31,7 @@ impl Moment {
 pub struct SourceId(pub(super) u64);
 
 /// A name behind which sources are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct NameId(pub(super) u64);
 
 /// What is to be done next, in this order.

@@ -203,6 +203,13 @@ impl<K: KernelClock> System<K> {
         self.clock.kernel().set_status(&status)
     }
 
+    /// Whether a step of the kernel's clock, in nanoseconds, is the leap second that it was told to make.
+    pub fn makes_leap_second(&mut self, step_ns: i64, now: Moment) -> bool {
+        let is_second = step_ns.abs().abs_diff(LEAP_NS) < LEAP_TOLERANCE_NS;
+        let unix_s = self.unix_s(now.raw);
+        is_second && self.clock.kernel().makes_leap_seconds() && self.leap.is_close(unix_s)
+    }
+
     /// The day may be over that has a leap second.
     pub(super) fn make_leap_second(&mut self, now: Moment) -> Result<(), K::Error> {
         let unix_s = self.unix_s(now.raw);
@@ -240,3 +247,6 @@ impl<K: KernelClock> System<K> {
         self.tell_kernel(now)
     }
 }
+
+const LEAP_NS: i64 = 1_000_000_000;
+const LEAP_TOLERANCE_NS: u64 = 10_000_000;

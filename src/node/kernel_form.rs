@@ -1,0 +1,71 @@
+//! The kernel's clock in the form that the command line and the configuration ask for.
+
+use std::io;
+
+use crate::discipline::{KernelClock, KernelStatus, NoClock};
+use crate::wire::NtpDuration;
+
+/// What the discipline drives.
+pub(super) struct Kernel {
+    form: Form,
+    has_stepped: bool,
+}
+
+enum Form {
+    /// `-x`: served time alone is kept.
+    Uncontrolled(NoClock),
+}
+
+impl Kernel {
+    /// The clock is left alone.
+    pub(super) const fn uncontrolled() -> Self {
+        Self {
+            form: Form::Uncontrolled(NoClock),
+            has_stepped: false,
+        }
+    }
+
+    /// Whether we have stepped the clock since this was asked last.
+    pub(super) const fn take_own_steps(&mut self) -> bool {
+        std::mem::replace(&mut self.has_stepped, false)
+    }
+}
+
+impl KernelClock for Kernel {
+    type Error = io::Error;
+
+    fn frequency(&mut self) -> io::Result<f64> {
+        match &mut self.form {
+            Form::Uncontrolled(clock) => clock.frequency().map_err(|never| match never {}),
+        }
+    }
+
+    fn set_frequency(&mut self, frequency: f64) -> io::Result<f64> {
+        match &mut self.form {
+            Form::Uncontrolled(clock) => clock
+                .set_frequency(frequency)
+                .map_err(|never| match never {}),
+        }
+    }
+
+    fn step(&mut self, offset: NtpDuration) -> io::Result<NtpDuration> {
+        let stepped: io::Result<NtpDuration> = match &mut self.form {
+            Form::Uncontrolled(clock) => clock.step(offset).map_err(|never| match never {}),
+        };
+        let stepped = stepped?;
+        self.has_stepped |= stepped != NtpDuration::ZERO;
+        Ok(stepped)
+    }
+
+    fn set_status(&mut self, status: &KernelStatus) -> io::Result<()> {
+        match &mut self.form {
+            Form::Uncontrolled(clock) => clock.set_status(status).map_err(|never| match never {}),
+        }
+    }
+
+    fn makes_leap_seconds(&self) -> bool {
+        match &self.form {
+            Form::Uncontrolled(clock) => clock.makes_leap_seconds(),
+        }
+    }
+}
