@@ -374,6 +374,11 @@ impl Association {
         self.last.as_ref()
     }
 
+    /// Requests since the last valid reply.
+    pub const fn unanswered(&self) -> u32 {
+        self.unanswered
+    }
+
     /// Whether a burst of requests is under way.
     pub const fn is_bursting(&self) -> bool {
         self.burst.is_active()

@@ -22,14 +22,15 @@ pub use names::SourceSpec;
 
 use self::names::Name;
 use self::say::Followed;
-use self::source::{RegisterOptions, Source};
+use self::source::{RegisterOptions, Source, Trouble};
 use super::{
     Adjustment, CookedClock, Drift, KernelClock, LeapMode, LeapState, LeapTable, Local,
     LocalReference, Servo, ServoOptions, Smoothing, SmoothingOptions,
 };
 use crate::auth::KeyStore;
 use crate::client::{
-    self, ClockChange, Due, Now, RequestId, SelectionOptions, Stamp, StampSource, reference_id,
+    self, ClockChange, Due, Now, RequestId, SelectionOptions, Stamp, StampSource, Test,
+    reference_id,
 };
 use crate::wire::{CookedTime, RawTime, SystemVariables};
 
@@ -339,13 +340,21 @@ impl<K: KernelClock> System<K> {
             return Ok(());
         };
         let (address, slot) = (source.address, (source.name, source.slot));
-        if reply.measurement.tests.is_valid() {
+        let tests = reply.measurement.tests;
+        let said = if tests.is_valid() {
+            source.trouble = None;
             source.take_note(&reply.measurement);
-        }
+            None
+        } else if tests.passed(Test::Origin) && !tests.passed(Test::Authentic) {
+            source.troubled(Trouble::NotAuthentic)
+        } else {
+            None
+        };
         self.actions.push_back(Action::Record(Record::Measurement {
             address: address.ip(),
             measurement: reply.measurement,
         }));
+        self.warn(said);
         if reply.answers {
             self.actions.push_back(Action::Close { source: id });
         }
@@ -372,7 +381,10 @@ impl<K: KernelClock> System<K> {
     }
 
     /// Somebody else set the clock, or the machine slept: whatever was measured before is of another time.
-    pub fn clock_jumped(&mut self, now: Moment) {
+    ///
+    /// # Errors
+    /// The kernel's clock cannot be had.
+    pub fn clock_jumped(&mut self, now: Moment) -> Result<(), K::Error> {
         self.clock.restart(now.raw);
         self.servo.forget_update();
         for source in self.sources.values_mut() {
@@ -387,7 +399,9 @@ impl<K: KernelClock> System<K> {
         }
         self.selected = None;
         self.stepped_ns = now.monotonic_ns;
+        self.slew_began_ns = now.monotonic_ns;
         self.renew(now);
+        self.tell_kernel(now)
     }
 
     /// What is to be done next, if anything.
@@ -457,10 +471,8 @@ impl<K: KernelClock> System<K> {
                     });
                 }
                 Due::NoKey => {
-                    if !std::mem::replace(&mut source.is_keyless, true) {
-                        let text = keyless(source);
-                        self.tell(Severity::Warning, text);
-                    }
+                    let said = source.troubled(Trouble::NoKey);
+                    self.warn(said);
                 }
             }
         }
@@ -558,6 +570,12 @@ impl<K: KernelClock> System<K> {
             .push_back(Action::Notice(Notice { severity, text }));
     }
 
+    fn warn(&mut self, said: Option<String>) {
+        if let Some(text) = said {
+            self.tell(Severity::Warning, text);
+        }
+    }
+
     fn note_statistics(&mut self, id: SourceId) {
         let Some(source) = self.sources.get(&id) else {
             return;
@@ -571,17 +589,6 @@ impl<K: KernelClock> System<K> {
             at,
             statistics: *source.samples.statistics(),
         }));
-    }
-}
-
-fn keyless(source: &Source) -> String {
-    let address = source.address.ip();
-    match source.association.options().key {
-        Some(key) => format!(
-            "{address}: key {} is not in the key file: nothing is sent",
-            key.0
-        ),
-        None => format!("{address}: nothing can be sent"),
     }
 }
 

@@ -154,7 +154,7 @@ impl SystemProcess {
     /// # Errors
     /// The kernel's clock cannot be had.
     pub(super) fn turn(&mut self) -> io::Result<()> {
-        self.look_for_steps();
+        self.look_for_steps()?;
         self.system.timeout(now())?;
         while let Some((name, addresses)) = self.resolver.answer() {
             self.system.resolved(name, &addresses, now());
@@ -167,7 +167,7 @@ impl SystemProcess {
     /// # Errors
     /// The kernel's clock cannot be had.
     pub(super) fn ready(&mut self, token: Token) -> io::Result<()> {
-        self.look_for_steps();
+        self.look_for_steps()?;
         let Some(open) = self.ports.get(&token.0) else {
             return Ok(()); // It was closed since.
         };
@@ -212,19 +212,19 @@ impl SystemProcess {
     }
 
     /// Somebody else's steps; our own are known.
-    fn look_for_steps(&mut self) {
+    fn look_for_steps(&mut self) -> io::Result<()> {
         let own = self.system.clock().kernel().take_own_steps();
         let pair = ClockPair::read();
         let Some(step_ns) = self.steps.seen(pair) else {
-            return;
+            return Ok(());
         };
         let moment = now();
         if own || self.system.makes_leap_second(step_ns, moment) {
-            return;
+            return Ok(());
         }
         let step_s = NtpSeconds(step_ns);
         log::warn!("the system clock was stepped by {step_s} s");
-        self.system.clock_jumped(moment);
+        self.system.clock_jumped(moment)
     }
 
     /// Does what the system process asks for.

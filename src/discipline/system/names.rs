@@ -3,9 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::action::{Action, End, Moment, NameId, Severity, SourceId};
-use super::source::Source;
+use super::source::{Source, Trouble};
 use super::{InitialStep, NANOS_PER_S, Purpose, Stage, System};
-use crate::client::{Change, Pool, PoolSize, Role, SlotId, SourceOptions, State};
+use crate::client::{Change, Pool, PoolSize, Reach, Role, SlotId, SourceOptions, State};
 use crate::discipline::KernelClock;
 
 /// A `server`, `pool` or `peer` line.
@@ -144,12 +144,20 @@ impl<K: KernelClock> System<K> {
 
     /// A source was polled, and may not have answered for long.
     pub(super) fn count_silence(&mut self, id: SourceId, now_ns: u64) {
-        if let Some(source) = self.sources.get(&id)
-            && let Some(name) = self.names.get_mut(&source.name)
-        {
-            let missed = source.association.reach().missed();
+        let Some(source) = self.sources.get_mut(&id) else {
+            return;
+        };
+        let missed = source.association.reach().missed();
+        let is_silent = source.association.unanswered() >= Reach::POLLS;
+        let said = if is_silent && source.trouble.is_none() {
+            source.troubled(Trouble::Silent)
+        } else {
+            None
+        };
+        if let Some(name) = self.names.get_mut(&source.name) {
             name.pool.unanswered(source.slot, missed, now_ns);
         }
+        self.warn(said);
     }
 
     /// Where something is to be done once: nobody will answer any more.

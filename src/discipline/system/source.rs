@@ -20,6 +20,17 @@ pub(super) struct RegisterOptions {
     pub(super) precision_s: f64,
 }
 
+/// What keeps a source from being heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// Its key is not in the key file.
+    NoKey,
+    /// Replies come, and are not signed by the key.
+    NotAuthentic,
+    /// Nothing comes.
+    Silent,
+}
+
 /// A source of the time.
 #[derive(Debug)]
 pub(super) struct Source {
@@ -31,8 +42,8 @@ pub(super) struct Source {
     pub(super) standing: Standing,
     /// What those that follow us by the address that this source sees would call us.
     pub(super) own_id: Option<ReferenceId>,
-    /// Its key is missing, and that was said.
-    pub(super) is_keyless: bool,
+    /// What is wrong with it, as far as that was said.
+    pub(super) trouble: Option<Trouble>,
     filter: Option<Filter>,
     said: Said,
 }
@@ -67,7 +78,7 @@ impl Source {
             }),
             standing: Standing::default(),
             own_id: None,
-            is_keyless: false,
+            trouble: None,
             filter: (options.filter > 1).then(|| Filter::new(options.filter, 0.0)),
             said: Said::NOTHING,
         }
@@ -137,6 +148,33 @@ impl Source {
         self.association.accumulated(self.samples.len());
         self.standing.updates = self.standing.updates.saturating_add(1);
         true
+    }
+
+    /// Takes note of a trouble; what is to be said of it, if that is new.
+    pub(super) fn troubled(&mut self, trouble: Trouble) -> Option<String> {
+        if self.trouble.replace(trouble) == Some(trouble) {
+            return None;
+        }
+        let address = self.address.ip();
+        let key = self.association.options().key.map(|key| key.0);
+        Some(match (trouble, key) {
+            (Trouble::NoKey, Some(key)) => {
+                format!("{address}: key {key} is not in the key file: nothing is sent")
+            }
+            (Trouble::NoKey, None) => format!("{address}: nothing can be sent"),
+            (Trouble::NotAuthentic, Some(key)) => {
+                format!("{address}: replies are not signed by key {key}: is it the same key there?")
+            }
+            (Trouble::NotAuthentic, None) => {
+                format!("{address}: replies are signed, and no key was named for them")
+            }
+            (Trouble::Silent, Some(key)) => format!(
+                "{address}: no reply to eight requests signed by key {key}: is it up, and is it the same key there?"
+            ),
+            (Trouble::Silent, None) => {
+                format!("{address}: no reply to eight requests: is it up, and are we allowed?")
+            }
+        })
     }
 
     /// As selection sees it.
