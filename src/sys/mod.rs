@@ -15,6 +15,7 @@
 
 mod burst;
 mod busy_poll;
+mod client_port;
 pub mod clock;
 pub mod cmsg;
 pub mod ethtool;
@@ -28,6 +29,7 @@ mod udp;
 
 pub use burst::{Burst, Datagram, LocalAddress, ReceiveStamp, TransmitStamp};
 pub use busy_poll::busy_poll_epoll;
+pub use client_port::{ClientPort, ClientPortOptions};
 pub use clock::Timespec;
 pub use packet::{Frame, PACKET_LEN_MAX, PacketOptions, PacketPort};
 pub use udp::{PortOptions, Transmitted, UdpPort};

@@ -83,7 +83,7 @@ impl UdpPort {
         self.socket.connect(&peer.into()).map_err(named("connect"))
     }
 
-    fn unbound(options: &PortOptions) -> io::Result<Self> {
+    pub(super) fn unbound(options: &PortOptions) -> io::Result<Self> {
         let domain = Domain::for_address(options.address);
         let socket = Socket::new(
             domain,
@@ -132,7 +132,7 @@ impl UdpPort {
         Ok(port)
     }
 
-    fn bind(&mut self) -> io::Result<()> {
+    pub(super) fn bind(&mut self) -> io::Result<()> {
         self.socket
             .bind(&self.address.into())
             .map_err(named("bind"))?;
@@ -141,6 +141,10 @@ impl UdpPort {
             self.address = address;
         }
         Ok(())
+    }
+
+    pub(super) const fn socket(&self) -> &Socket {
+        &self.socket
     }
 
     /// Whether the kernel stamps arrivals here.
@@ -407,7 +411,7 @@ impl UdpPort {
         self.ask_for_stamps()
     }
 
-    fn set_timestamping(&self, flags: libc::c_uint) -> io::Result<()> {
+    pub(super) fn set_timestamping(&self, flags: libc::c_uint) -> io::Result<()> {
         set_option(self, (libc::SOL_SOCKET, libc::SO_TIMESTAMPING), &flags)
             .map_err(named("SO_TIMESTAMPING"))
     }
@@ -415,7 +419,7 @@ impl UdpPort {
 
 /// Receive stamps on each datagram; transmit stamps, without the datagram, only where one is asked for beside
 /// it. The hardware's are reported where the card has been told to take them.
-const STAMPS: libc::c_uint = libc::SOF_TIMESTAMPING_RX_SOFTWARE
+pub(super) const STAMPS: libc::c_uint = libc::SOF_TIMESTAMPING_RX_SOFTWARE
     | libc::SOF_TIMESTAMPING_SOFTWARE
     | libc::SOF_TIMESTAMPING_RX_HARDWARE
     | libc::SOF_TIMESTAMPING_RAW_HARDWARE
