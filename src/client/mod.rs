@@ -5,6 +5,8 @@
 mod association;
 mod change;
 mod combine;
+mod dump;
+mod exponent;
 mod filter;
 mod options;
 mod poll;
@@ -24,6 +26,8 @@ pub use association::{
 };
 pub use change::ClockChange;
 pub use combine::{Estimate, combine};
+pub use dump::{BadDump, Dump, unix_near};
+pub use exponent::Exponent;
 pub use filter::Filter;
 pub use options::{Family, MAX_POLL_DEFAULT, MIN_POLL_DEFAULT, PORT_DEFAULT, SourceOptions};
 pub use poll::{

@@ -130,6 +130,22 @@ impl Samples {
         self.renew();
     }
 
+    /// Takes the samples of an earlier run in, in the place of what there is, the oldest first; and in how many of them
+    /// in a row the delay's jitter was of one side, as [`asymmetry_run`](Self::asymmetry_run) said it.
+    pub fn restore(&mut self, samples: &[Sample], asymmetry_run: i32) {
+        self.clear();
+        let Some((newest, older)) = samples.split_last() else {
+            return;
+        };
+        let from = older.len().saturating_sub(self.samples_max - 1);
+        self.samples.extend_from_slice(&older[from..]);
+        self.asymmetry = Asymmetry {
+            run: asymmetry_run.unsigned_abs().min(ASYMMETRY_RUN),
+            is_negative: asymmetry_run < 0,
+        };
+        self.accumulate(*newest);
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.samples.clear();
@@ -179,6 +195,21 @@ impl Samples {
     /// The newest sample, as the clock was changed since.
     pub fn newest(&self) -> Option<&Sample> {
         self.samples.last()
+    }
+
+    /// The samples in the register, the oldest first.
+    pub fn register(&self) -> &[Sample] {
+        &self.samples[self.first..]
+    }
+
+    /// In how many samples in a row the delay's jitter was of one side; negative where it made offsets fall.
+    pub const fn asymmetry_run(&self) -> i32 {
+        let run = self.asymmetry.run.cast_signed();
+        if self.asymmetry.is_negative {
+            -run
+        } else {
+            run
+        }
     }
 
     /// What the register shows.
@@ -235,10 +266,6 @@ impl Samples {
             root_delay_s: best.root_delay_s,
             root_dispersion_s: elapsed_s.mul_add(statistics.skew, root_dispersion_s),
         })
-    }
-
-    fn register(&self) -> &[Sample] {
-        &self.samples[self.first..]
     }
 
     /// Draws the line anew and lets go what no longer lies on it.

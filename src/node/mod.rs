@@ -6,21 +6,27 @@
 //! at where the time comes from and publishes it.
 
 mod apart;
+mod atomic_file;
 mod boot;
+mod calendar;
 pub mod counters;
 mod departure;
+mod drift_file;
+mod dump_files;
 mod files;
 mod follow;
 mod interface;
 mod kernel_form;
 mod keys;
 mod log;
+pub mod logs;
 mod memory;
 mod pace;
 mod placement;
 mod ports;
 mod publish;
 mod queue;
+mod records;
 mod resolver;
 mod source_port;
 mod stamp_error;
@@ -35,6 +41,8 @@ mod worker;
 
 pub use apart::Apart;
 pub use boot::{Fatal, Options, serve};
+pub use drift_file::DriftFile;
+pub use dump_files::DumpFiles;
 pub use files::Files;
 pub use log::LogOptions;
 pub use memory::Memory;

@@ -236,3 +236,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_register_goes_on_where_it_was_left() {
+    let mut chance = Chance::new(7);
+    let mut samples = Samples::new(SamplesOptions::default());
+    for second in (0..1600).step_by(16) {
+        // All of the jitter is on one way, so it shows as an offset of half the excess.
+        let excess_s = 1e-3 * (noise(&mut chance) + 0.5);
+        let second = f64::from(second);
+        let offset_s = 0.5f64.mul_add(-excess_s, 1e-6 * second);
+        samples.accumulate(sample(second, offset_s, 1e-3 + excess_s));
+    }
+    assert_eq!(samples.asymmetry_run(), -10);
+    let mut restored = Samples::new(SamplesOptions::default());
+    restored.accumulate(sample(0.0, 9.0, 1.0));
+    restored.restore(samples.register(), samples.asymmetry_run());
+    assert_eq!(restored.len(), samples.len());
+    assert_eq!(restored.asymmetry_run(), -10);
+    let (before, after) = (samples.statistics(), restored.statistics());
+    assert_near(after.offset_s, before.offset_s, 1e-6);
+    assert_near(after.frequency, before.frequency, 1e-8);
+    assert_near(after.asymmetry, before.asymmetry, 0.05);
+
+    let few = SamplesOptions {
+        samples_max: 8,
+        ..SamplesOptions::default()
+    };
+    let mut few = Samples::new(few);
+    few.restore(samples.register(), 0);
+    assert!((6..=8).contains(&few.len()), "{}", few.len());
+    assert_eq!(few.newest(), samples.newest());
+    few.restore(&[], 0);
+    assert!(few.is_empty());
+}

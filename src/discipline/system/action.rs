@@ -2,7 +2,8 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-use crate::client::{Family, Measurement, Request, State, Statistics};
+use crate::client::{Candidate, Family, Measurement, Request, Statistics};
+use crate::discipline::Tracking;
 use crate::wire::{CookedTime, LeapIndicator, NtpDuration, RawTime, ReferenceId};
 
 /// One moment on the two clocks that a program reads.
@@ -134,20 +135,8 @@ pub struct SelectionRecord {
     pub at: CookedTime,
     /// The source's.
     pub address: IpAddr,
-    /// What it came to.
-    pub state: State,
-    /// `noselect`, `prefer`, `trust`, `require`.
-    pub options: crate::client::SelectOptions,
-    /// The reach register.
-    pub reach: u8,
-    /// Against the selected source.
-    pub score: f64,
-    /// Age of the newest sample, in seconds.
-    pub sample_age_s: f64,
-    /// The interval that holds the true time, as seconds from ours.
-    pub low_s: f64,
-    /// Its other end.
-    pub high_s: f64,
+    /// How it stood, and what it came to.
+    pub candidate: Candidate,
 }
 
 /// An update of the clock.
@@ -161,24 +150,16 @@ pub struct TrackingRecord {
     pub reference_id: ReferenceId,
     /// Ours from now on.
     pub stratum: u8,
-    /// By how much the clock is made to run faster, as a fraction.
-    pub frequency: f64,
-    /// Bounds the error of the frequency, as a fraction.
-    pub skew: f64,
-    /// Found in this update: positive where the clock was slow.
-    pub offset_s: f64,
     /// Announced.
     pub leap: LeapIndicator,
     /// Sources that were combined.
     pub combined: usize,
-    /// Standard deviation of the offset.
-    pub offset_sd_s: f64,
+    /// By how much the clock is made to run faster, as a fraction.
+    pub frequency: f64,
     /// What had been found before and was not slewed in yet: positive where the clock was slow.
     pub remaining_s: f64,
-    /// The way to the primary source and back.
-    pub root_delay_s: f64,
-    /// The dispersion on it.
-    pub root_dispersion_s: f64,
     /// How far the clock may have been wrong at most since the update before.
     pub error_max_s: f64,
+    /// What the update found.
+    pub tracking: Tracking,
 }

@@ -1,6 +1,8 @@
 //! From a new sample to the clock: selection, the servo, and what follows from it.
 
-use super::action::{Action, End, Moment, Record, Severity, SourceId, TrackingRecord};
+use super::action::{
+    Action, End, Moment, Record, SelectionRecord, Severity, SourceId, TrackingRecord,
+};
 use super::say::Followed;
 use super::{Purpose, Stage, System};
 use crate::client::{Candidate, Choice, Estimate, Reference, select};
@@ -26,10 +28,14 @@ impl<K: KernelClock> System<K> {
             source.standing = candidate.standing;
         }
         if updated.is_some() {
-            let records = self.sources.values();
-            let records = records.filter_map(|source| source.selection_record(cooked));
-            let records = records.map(|record| Action::Record(Record::Selection(record)));
-            self.actions.extend(records);
+            let all = self.sources.values().zip(&candidates);
+            self.actions.extend(all.map(|(source, candidate)| {
+                Action::Record(Record::Selection(SelectionRecord {
+                    at: cooked,
+                    address: source.address.ip(),
+                    candidate: *candidate,
+                }))
+            }));
         }
         match choice {
             Choice::Selected(reference) => match ids.get(reference.index) {
@@ -138,16 +144,12 @@ impl<K: KernelClock> System<K> {
                 address: followed.address,
                 reference_id: followed.reference_id,
                 stratum: followed.stratum,
-                frequency: self.clock.frequency(),
-                skew: tracking.skew,
-                offset_s: tracking.last_offset_s,
                 leap: self.leap.leap(),
                 combined: followed.combined,
-                offset_sd_s: tracking.offset_sd_s,
+                frequency: self.clock.frequency(),
                 remaining_s,
-                root_delay_s: tracking.root_delay_s,
-                root_dispersion_s: tracking.root_dispersion_s,
                 error_max_s,
+                tracking,
             })));
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use core::net::SocketAddr;
 
-use super::{NameId, SelectionRecord};
+use super::NameId;
 use crate::client::{
     Association, Candidate, ClockChange, Expectation, Filter, Measurement, Role, Sample, Samples,
     SamplesOptions, SelectOptions, SlotId, SourceOptions, Standing, reference_id,
@@ -203,22 +203,6 @@ impl Source {
             let id = reference_id(self.address.ip());
             (self.said.stratum.saturating_add(1), id)
         }
-    }
-
-    /// Its line in selection.log.
-    pub(super) fn selection_record(&self, now: CookedTime) -> Option<SelectionRecord> {
-        let seen = self.samples.selectable(now)?;
-        Some(SelectionRecord {
-            at: now,
-            address: self.address.ip(),
-            state: self.standing.state,
-            options: self.select_options(),
-            reach: self.association.reach().register(),
-            score: self.standing.score,
-            sample_age_s: seen.newest_age_s,
-            low_s: seen.offset_s - seen.root_distance_s,
-            high_s: seen.offset_s + seen.root_distance_s,
-        })
     }
 
     fn select_options(&self) -> SelectOptions {
