@@ -288,9 +288,11 @@ fn follow(
             None => *score = own_s.recip(),
         }
     }
-    let others = chosen.iter().copied().filter(|i| current != Some(*i));
+    // Of equals the one that was configured first: `max_by` takes the last.
+    let others = chosen.iter().rev().copied();
     let score = |i: &usize| candidates[*i].standing.score;
     let challenger = others
+        .filter(|i| current != Some(*i))
         .max_by(|a, b| score(a).total_cmp(&score(b)))
         .filter(|i| current.is_none() || score(i) > SCORE_LIMIT);
     let Some(new) = challenger else {

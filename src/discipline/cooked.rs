@@ -281,16 +281,27 @@ mod tests {
         let Ok(change) = cooked.adjust(&correction, now);
         assert_eq!(change.at.0, now.0);
         assert!((change.frequency - 50e-6).abs() < 1e-8);
-        for second in 1..=20u8 {
-            cooked.kernel().advance(1.0);
-            let second = f64::from(second);
+        // 0.1 s in 5 s. Looking 1/8 s late overdoes it by 2.5 ms: so much takes 200 s to be slewed back.
+        for step in 1..=41u8 {
+            cooked.kernel().advance(0.125);
+            let second = 0.125 * f64::from(step);
             let now = raw(second, cooked.kernel());
             assert!(error_of(second, &cooked).abs() < 1e-8, "at {second}");
             let Ok(()) = cooked.elapse(now);
             assert!(error_of(second, &cooked).abs() < 1e-8, "after {second}");
         }
-        // 0.1 s in 5 s; what the call at the next full second overdid is slewed back.
-        assert!(cooked.kernel().error_s().abs() < 1e-6);
+        let overdone_s = cooked.kernel().error_s();
+        assert!((1e-5..2.6e-3).contains(&overdone_s), "{overdone_s}");
+        let end = cooked.deadline().expect("it is slewed back");
+        let (now, second) = (raw(5.125, cooked.kernel()), 5.125);
+        let wait_s = (end.0 - now.0).to_seconds();
+        assert!((wait_s - 0.5 / overdone_s).abs() < 1.0, "{wait_s}");
+        let wait_s = wait_s / (1.0 + cooked.kernel().rate_error());
+        cooked.kernel().advance(wait_s);
+        let now = raw(second + wait_s, cooked.kernel());
+        let Ok(()) = cooked.elapse(now);
+        assert!(cooked.kernel().error_s().abs() < 1e-7);
+        assert!(error_of(second + wait_s, &cooked).abs() < 1e-7);
     }
 
     #[test]
@@ -313,9 +324,10 @@ mod tests {
         let rate = cooked.kernel().rate_error();
         assert!((rate - SLEW_RATE_MAX).abs() < 1e-9, "{rate}");
         assert!((taken - 10.0 / rate * (1.0 + rate)).abs() < 1e-3, "{taken}");
-        let Ok(_) = cooked.adjust(&offset(-9.999_999, 1.0), now);
+        // 1 ms over 10,000 s: 1e-7, of which the kernel's unit is 1.5e-4 and that of the slope 2.3e-3.
+        let Ok(_) = cooked.adjust(&offset(-9.999, 1e2), now);
         let taken = slew_s(&cooked, now).expect("an offset is slewed in");
-        assert!((taken - 1e4).abs() < 1.0, "{taken}");
+        assert!((taken - 1e4).abs() < 25.0, "{taken}");
     }
 
     #[test]
@@ -354,7 +366,8 @@ mod tests {
         let later = RawTime(start() + NtpDuration::from_seconds(1000.0));
         let served = cooked.cook(later).0 - later.0;
         assert!((served.to_seconds() - 2.1).abs() < 1e-6);
-        assert!((cooked.remaining_s(later) - 2.1).abs() < 1e-9);
+        // 1e-10 is what the slope is rounded by.
+        assert!((cooked.remaining_s(later) - 2.1).abs() < 1.3e-10 * 1000.0);
     }
 
     #[test]

@@ -273,10 +273,11 @@ impl Servo {
         let tracking = &mut self.tracking;
         let mean_square = tracking.rms_offset_s.powi(2);
         let square = offset_s.powi(2);
-        // The first offset is what the clock was set to wrongly, no figure of how well it is kept.
+        // The first offset is what the clock was set to wrongly, no figure of how well it is kept: the
+        // mean begins anew with the second.
         tracking.rms_offset_s = match self.updates {
-            0 | 1 => square.sqrt(),
-            2.. => RMS_SHARE.mul_add(square - mean_square, mean_square).sqrt(),
+            0..=2 => square.sqrt(),
+            3.. => RMS_SHARE.mul_add(square - mean_square, mean_square).sqrt(),
         };
         tracking.updated = Some(CookedTime(
             update.now.0 + NtpDuration::from_seconds(offset_s),

@@ -160,7 +160,10 @@ fn a_moment_that_is_not_newer_begins_anew() {
 #[test]
 fn the_distance_grows_with_the_age_of_the_best_sample() {
     let mut chance = Chance::new(5);
-    let mut samples = Samples::new(SamplesOptions::default());
+    let mut samples = Samples::new(SamplesOptions {
+        samples_min: 10,
+        ..SamplesOptions::default()
+    });
     for second in 0..10u8 {
         let delay_s = if second == 4 { 1e-3 } else { 2e-3 };
         samples.accumulate(sample(

@@ -97,16 +97,25 @@ fn two_that_disagree_leave_none() {
 
 #[test]
 fn an_interval_inside_the_region_or_around_it_agrees() {
-    // The common part of most is -1 ms to 1 ms; the last only touches it.
+    // Three overlap in two places, and from the first to the last of them is the region, 10 ms to 40 ms.
     let mut all = [
-        source(0.0, 0.001),
         source(0.0, 0.05),
-        source(0.0, 0.001),
-        source(0.051, 0.0505),
+        source(0.0, 0.05),
+        source(0.015, 0.005),
+        source(0.035, 0.005),
     ];
     reference(choose(&mut all));
-    assert_eq!(all[3].standing.state, State::Falseticker);
-    assert_ne!(all[1].standing.state, State::Falseticker);
+    assert_eq!(letters(&all), "DD*+");
+    // One that begins before the region and ends in it does neither.
+    let mut all = [
+        source(0.0, 0.05),
+        source(0.0, 0.05),
+        source(-0.03, 0.01),
+        source(-0.0675, 0.0225),
+        source(0.035, 0.005),
+    ];
+    reference(choose(&mut all));
+    assert_eq!(letters(&all), "DD+x*");
 }
 
 #[test]
