@@ -10,14 +10,17 @@ use std::time::Duration;
 use mio::unix::SourceFd;
 use mio::{Interest, Poll, Registry, Token, Waker};
 
+use super::drift_file::DriftFile;
 use super::kernel_form::Kernel;
+use super::logs::Logs;
+use super::records;
 use super::resolver::Resolver;
 use super::source_port::{SourcePort, SourcePortOptions, source_burst};
 use super::steps::{ClockPair, Steps};
 use crate::auth::KeyStore;
 use crate::client::{Port, Request, RequestId, StampSource};
 use crate::discipline::{
-    Action, Drift, End, Moment, Notice, RawStamp, Record, Severity, SourceId, System, SystemOptions,
+    Action, End, Moment, Notice, RawStamp, Severity, SourceId, System, SystemOptions,
 };
 use crate::sys::{Burst, Timespec, random};
 use crate::wire::{NtpTimestamp, RawTime, SystemVariables};
@@ -34,8 +37,10 @@ pub(super) struct SystemStart {
     pub(super) ports: SourcePortOptions,
     /// The port at which we serve; 0: none.
     pub(super) serving_port: u16,
-    /// Where lines of log files go.
-    pub(super) records: Box<dyn FnMut(&Record)>,
+    /// The files of `log`.
+    pub(super) logs: Logs,
+    /// `driftfile`
+    pub(super) drift_file: Option<DriftFile>,
 }
 
 impl SystemStart {
@@ -66,7 +71,8 @@ impl SystemStart {
             next_token: FIRST_PORT,
             burst: source_burst(),
             steps: Steps::default(),
-            records: self.records,
+            logs: self.logs,
+            drift_file: self.drift_file,
             end: None,
         };
         process.steps.seen(ClockPair::read());
@@ -115,7 +121,8 @@ pub(super) struct SystemProcess {
     next_token: usize,
     burst: Burst,
     steps: Steps,
-    records: Box<dyn FnMut(&Record)>,
+    logs: Logs,
+    drift_file: Option<DriftFile>,
     end: Option<End>,
 }
 
@@ -131,11 +138,6 @@ impl SystemProcess {
     /// What we say of ourselves.
     pub(super) const fn variables(&self) -> &SystemVariables {
         self.system.variables()
-    }
-
-    /// What the drift file is to hold.
-    pub(super) fn drift(&self) -> Option<Drift> {
-        self.system.drift()
     }
 
     /// Why the program is to end, if it is.
@@ -158,6 +160,9 @@ impl SystemProcess {
         self.system.timeout(now())?;
         while let Some((name, addresses)) = self.resolver.answer() {
             self.system.resolved(name, &addresses, now());
+        }
+        if let (Some(file), Some(drift)) = (&mut self.drift_file, self.system.drift()) {
+            file.offer(&drift, now().monotonic_ns);
         }
         self.act()
     }
@@ -209,6 +214,9 @@ impl SystemProcess {
         if let Err(error) = self.system.end(now()) {
             log::warn!("the clock's frequency cannot be set: {error}");
         }
+        if let (Some(file), Some(drift)) = (&mut self.drift_file, self.system.drift()) {
+            file.write(&drift);
+        }
     }
 
     /// Somebody else's steps; our own are known.
@@ -238,7 +246,7 @@ impl SystemProcess {
                 } => self.send(source, to, &request)?,
                 Action::Close { source } => self.close(source),
                 Action::Resolve { name, host, family } => self.resolver.ask(name, host, family),
-                Action::Record(record) => (self.records)(&record),
+                Action::Record(record) => records::write(&mut self.logs, &record),
                 Action::Notice(notice) => tell(&notice),
                 Action::End(end) => self.end = Some(end),
             }
