@@ -127,7 +127,7 @@ fn candidate(round: u32) -> Candidate {
         reference_id: 0,
         stratum: 2,
         leap: LeapIndicator::NoWarning,
-        reach: (round % 256) as u8,
+        reach: u8::try_from(round % 256).expect("below 256"),
         reach_polls: 8,
         selectable: (!round.is_multiple_of(4)).then(|| Selectable {
             offset_s: number(round),
@@ -281,6 +281,10 @@ fn what_has_other_columns_is_refused() {
 }
 
 /// A sample for chronyd's SOCK driver: that much ahead of the system's clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a reference clock's sample says when it was taken"
+)]
 fn sock_sample(offset_s: f64) -> Vec<u8> {
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
