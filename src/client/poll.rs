@@ -151,12 +151,12 @@ pub struct Reach {
 
 impl Reach {
     /// So many polls without an answer, and a source is unreachable.
-    pub const POLLS: u32 = u8::BITS;
+    pub const POLLS: u32 = REACH_POLLS as u32;
 
     /// One more poll.
     pub const fn shift(&mut self, answered: bool) {
         self.register = self.register << 1 | answered as u8;
-        if self.polls < u8::BITS as u8 {
+        if self.polls < REACH_POLLS {
             self.polls += 1;
         }
         self.missed = if answered {
@@ -198,6 +198,9 @@ impl fmt::Display for Reach {
         fmt::Octal::fmt(&self.register, f)
     }
 }
+
+/// As many as the register has bits.
+const REACH_POLLS: u8 = 8;
 
 /// Requests that follow each other quickly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

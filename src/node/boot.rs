@@ -4,26 +4,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
-use std::thread::{self, JoinHandle};
 
-use mio::{Poll, Waker};
-
-use super::counters::WorkerCounters;
 use super::log::{self as log_sink, LogOptions};
 use super::placement::Placement;
 use super::ports::{PortError, Ports};
-use super::publish::Published;
-use super::stamp_error::StampErrorCounts;
+use super::responders::{Queues, Responders};
 use super::summary::Summary;
-use super::tables::STACK_BYTES;
 use super::timekeeper::Timekeeper;
-use super::worker::{WAKE, Worker, WorkerParts};
-use super::{Apart, ClientLog, Pace, PlacementError, Seeds, Subscription, keys, responder};
+use super::{PlacementError, keys};
 use crate::auth::{self, KeyStore};
 use crate::config::{Config, Notice, RuntimeConfig};
-use crate::sys::{UdpPort, clock, process, random};
+use crate::sys::{UdpPort, process, random};
 
 /// What the command line says beyond the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,7 +44,7 @@ pub enum Fatal {
     },
 }
 
-fn system(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Fatal {
+pub(super) fn system(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Fatal {
     |error| Fatal::System {
         doing: doing.into(),
         error,
@@ -104,41 +95,28 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
         .map(write_pid_file)
         .transpose()?;
     settle(&config.runtime)?;
+    warn_of_missing_stamps(&ports);
+    let queues = Queues::of(&ports).map_err(system("sockets"))?;
+    let published = timekeeper.published();
+    let mut responders = Responders::start(config, cpus, ports.by_worker, &keys, &published)?;
+    introduce(&ports.addresses, responders.count(), options);
+    let ending = timekeeper
+        .run(responders.inline(), None)
+        .map_err(system("timekeeper"))?;
+    log::info!("{ending}: ending");
+    timekeeper.finish();
+    let summary = responders.finish(&queues);
+    drop(stamping);
+    Ok(summary)
+}
 
-    if ports
-        .by_worker
-        .iter()
-        .flatten()
-        .any(|port| !port.has_stamps())
-    {
+fn warn_of_missing_stamps(ports: &Ports) {
+    let mut all = ports.by_worker.iter().flatten();
+    if all.any(|port| !port.has_stamps()) {
         log::warn!(
             "the kernel gives no receive timestamps: the clock is read when a request is taken"
         );
     }
-    let queues = Queues::of(&ports).map_err(system("sockets"))?;
-    let published = timekeeper.published();
-    let (mut inline, workers) = if is_inline(config) {
-        let inline = Inline::new(config, ports.by_worker, &keys, &published)?;
-        (Some(inline), None)
-    } else {
-        let workers = Workers::start(config, &cpus, ports.by_worker, &keys, &published)?;
-        (None, Some(workers))
-    };
-    let threads = workers.as_ref().map_or(0, |all| all.counters.len());
-    introduce(&ports.addresses, threads, options);
-    let responder = inline.as_mut().map(|inline| &mut inline.worker);
-    let ending = timekeeper
-        .run(responder, None)
-        .map_err(system("timekeeper"))?;
-    log::info!("{ending}: ending");
-    timekeeper.finish();
-    let done = match (inline, workers) {
-        (Some(inline), _) => inline.finish(),
-        (None, Some(workers)) => workers.finish(&cpus),
-        (None, None) => Done::default(),
-    };
-    drop(stamping);
-    Ok(done.summary(&queues))
 }
 
 /// `workers 0`: the responder has no thread of its own.
@@ -210,7 +188,7 @@ fn settle(config: &RuntimeConfig) -> Result<(), Fatal> {
 }
 
 /// The workers' real-time priority: one below the highest, 99, is left for the timekeeper.
-fn worker_priority(config: &RuntimeConfig) -> u8 {
+pub(super) fn worker_priority(config: &RuntimeConfig) -> u8 {
     config.sched_priority.min(98)
 }
 
@@ -254,197 +232,5 @@ fn introduce(addresses: &[SocketAddr], workers: usize, options: &Options) {
             ip = address.ip(),
             port = address.port(),
         );
-    }
-}
-
-/// Second descriptors of the ports, to ask the kernel for drops while workers own the first.
-struct Queues(Vec<UdpPort>);
-
-impl Queues {
-    fn of(ports: &Ports) -> io::Result<Self> {
-        let clones = ports.by_worker.iter().flatten().map(UdpPort::try_clone);
-        clones.collect::<io::Result<_>>().map(Self)
-    }
-
-    fn dropped(&self) -> u64 {
-        self.0
-            .iter()
-            .filter_map(|port| port.dropped().ok())
-            .map(u64::from)
-            .sum()
-    }
-}
-
-/// The data plane, as the control plane sees it.
-struct Workers {
-    threads: Vec<JoinHandle<()>>,
-    wakers: Vec<Waker>,
-    counters: Vec<Arc<WorkerCounters>>,
-    stop: Arc<Apart<AtomicBool>>,
-    started_ns: u64,
-}
-
-impl Workers {
-    fn start(
-        config: &Config,
-        cpus: &[usize],
-        by_worker: Vec<Vec<UdpPort>>,
-        keys: &Arc<KeyStore>,
-        published: &Arc<Published>,
-    ) -> Result<Self, Fatal> {
-        let stop = Arc::new(Apart(AtomicBool::new(false)));
-        let mut workers = Self {
-            threads: Vec::new(),
-            wakers: Vec::new(),
-            counters: Vec::new(),
-            stop: Arc::clone(&stop),
-            started_ns: clock::monotonic_ns(),
-        };
-        let client_log = ClientLog::share(&config.server, cpus.len());
-        let (ready, started) = mpsc::channel();
-        for (number, (cpu, ports)) in cpus.iter().copied().zip(by_worker).enumerate() {
-            let poll = Poll::new().map_err(system("epoll"))?;
-            workers
-                .wakers
-                .push(Waker::new(poll.registry(), WAKE).map_err(system("epoll"))?);
-            let counters = Arc::new(WorkerCounters::default());
-            workers.counters.push(Arc::clone(&counters));
-            let seeds = Seeds::draw().map_err(system("randomness"))?;
-            let (server, runtime) = (config.server.clone(), config.runtime.clone());
-            let subscription = Subscription::new(Arc::clone(published));
-            let (keys, stop, ready) = (Arc::clone(keys), Arc::clone(&stop), ready.clone());
-            let run = move || {
-                // What a worker uses is allocated on its core, so that it lies in that core's memory.
-                if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) {
-                    log::warn!("worker {number}: cannot be pinned to core {cpu}");
-                }
-                if runtime.sched_priority > 0
-                    && let Err(error) = process::set_fifo_priority(worker_priority(&runtime))
-                {
-                    log::warn!("worker {number}: sched_priority: {error}");
-                }
-                let worker = Worker::new(WorkerParts {
-                    ports,
-                    responder: responder(&server, client_log, keys, &seeds),
-                    subscription,
-                    counters,
-                    pace: Pace::new(runtime.pace),
-                    poll,
-                    burst_slots: runtime.burst,
-                });
-                match worker {
-                    Ok(mut worker) => {
-                        if runtime.busy_poll_us > 0
-                            && let Err(error) = worker.busy_poll(runtime.busy_poll_us)
-                        {
-                            log::warn!("worker {number}: busypoll: {error}");
-                        }
-                        // The other end waits for us, so it is there.
-                        let _ = ready.send(Ok(()));
-                        drop(ready);
-                        worker.run(&stop);
-                    }
-                    Err(error) => drop(ready.send(Err(error))),
-                }
-            };
-            let name = format!("maser-{number}");
-            let thread = thread::Builder::new()
-                .name(name)
-                .stack_size(STACK_BYTES)
-                .spawn(run)
-                .map_err(system("starting a worker"))?;
-            workers.threads.push(thread);
-        }
-        drop(ready);
-        // Half a server is none: all workers start, or nothing does.
-        for outcome in started {
-            outcome.map_err(system("starting a worker"))?;
-        }
-        Ok(workers)
-    }
-
-    fn finish(self, cpus: &[usize]) -> Done {
-        self.stop.store(true, Ordering::Relaxed);
-        for waker in &self.wakers {
-            if let Err(error) = waker.wake() {
-                log::error!("a worker cannot be woken: {error}");
-            }
-        }
-        for thread in self.threads {
-            if thread.join().is_err() {
-                log::error!("a worker ended badly");
-            }
-        }
-        Done {
-            elapsed_ns: clock::monotonic_ns() - self.started_ns,
-            workers: cpus.iter().copied().map(Some).zip(self.counters).collect(),
-        }
-    }
-}
-
-/// A responder that has its turns in the timekeeper's loop.
-struct Inline {
-    worker: Worker,
-    counters: Arc<WorkerCounters>,
-    started_ns: u64,
-}
-
-impl Inline {
-    fn new(
-        config: &Config,
-        by_worker: Vec<Vec<UdpPort>>,
-        keys: &Arc<KeyStore>,
-        published: &Arc<Published>,
-    ) -> Result<Self, Fatal> {
-        let counters = Arc::new(WorkerCounters::default());
-        let seeds = Seeds::draw().map_err(system("randomness"))?;
-        let client_log = ClientLog::share(&config.server, 1);
-        let worker = Worker::new(WorkerParts {
-            ports: by_worker.into_iter().flatten().collect(),
-            responder: responder(&config.server, client_log, Arc::clone(keys), &seeds),
-            subscription: Subscription::new(Arc::clone(published)),
-            counters: Arc::clone(&counters),
-            pace: Pace::new(config.runtime.pace),
-            poll: Poll::new().map_err(system("epoll"))?,
-            burst_slots: config.runtime.burst,
-        });
-        Ok(Self {
-            worker: worker.map_err(system("starting the responder"))?,
-            counters,
-            started_ns: clock::monotonic_ns(),
-        })
-    }
-
-    fn finish(mut self) -> Done {
-        // What came before the end is answered.
-        self.worker.turn();
-        Done {
-            elapsed_ns: clock::monotonic_ns() - self.started_ns,
-            workers: vec![(None, self.counters)],
-        }
-    }
-}
-
-/// What the responders have done.
-#[derive(Default)]
-struct Done {
-    elapsed_ns: u64,
-    /// Each with its core, if it has one of its own.
-    workers: Vec<(Option<usize>, Arc<WorkerCounters>)>,
-}
-
-impl Done {
-    fn summary(&self, queues: &Queues) -> Summary {
-        let counts = self.workers.iter();
-        Summary {
-            seconds: std::time::Duration::from_nanos(self.elapsed_ns).as_secs_f64(),
-            workers: counts.map(|(cpu, c)| (*cpu, c.snapshot())).collect(),
-            transmit_errors: StampErrorCounts::sum(
-                self.workers
-                    .iter()
-                    .map(|(_, counters)| counters.transmit_errors().snapshot()),
-            ),
-            queue_dropped: queues.dropped(),
-        }
     }
 }

@@ -28,6 +28,7 @@ mod publish;
 mod queue;
 mod records;
 mod resolver;
+mod responders;
 mod source_port;
 mod stamp_error;
 mod stamps;

@@ -38,10 +38,11 @@ impl<K: KernelClock> System<K> {
             }));
         }
         match choice {
-            Choice::Selected(reference) => match ids.get(reference.index) {
-                Some(id) => self.follow(&reference, *id, now)?,
-                None => {}
-            },
+            Choice::Selected(reference) => {
+                if let Some(id) = ids.get(reference.index) {
+                    self.follow(&reference, *id, now)?;
+                }
+            }
             Choice::NotYet => {}
             Choice::NoSelectable => self.lose("no selectable sources"),
             Choice::NoMajority => self.lose("no majority"),
