@@ -58,6 +58,11 @@ impl LeapState {
         }
     }
 
+    /// Another table takes the place of the one there is, from the next update on.
+    pub fn set_table(&mut self, table: LeapTable) {
+        self.table = Some(table);
+    }
+
     /// Takes note of what the sources announce. Without a table they are believed on the last days of June
     /// and December only.
     pub fn update(&mut self, sources: LeapIndicator, now_s: i64) {

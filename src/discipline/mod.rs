@@ -26,6 +26,6 @@ pub use servo::{
 };
 pub use smooth::{Smoothing, SmoothingOptions};
 pub use system::{
-    Action, End, InitialStep, Moment, NameId, Notice, Purpose, RawStamp, Record, SelectionRecord,
-    Severity, SourceId, SourceSpec, System, SystemOptions, TrackingRecord,
+    Action, AuthSelectMode, End, InitialStep, Moment, NameId, Notice, Purpose, RawStamp, Record,
+    SelectionRecord, Severity, SourceId, SourceSpec, System, SystemOptions, TrackingRecord,
 };

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::auth::KeyStore;
 use crate::client::{
-    self, ClockChange, Due, Now, RequestId, SelectionOptions, Stamp, StampSource, Test,
+    self, ClockChange, Due, Now, Orphan, RequestId, SelectionOptions, Stamp, StampSource, Test,
     reference_id,
 };
 use crate::wire::{CookedTime, RawTime, SystemVariables};
@@ -49,6 +49,8 @@ pub struct SystemOptions {
     pub precision: i8,
     /// The directives about selection.
     pub selection: SelectionOptions,
+    /// `authselectmode`
+    pub auth_select: AuthSelectMode,
     /// The directives about the discipline.
     pub servo: ServoOptions,
     /// `maxslewrate`, as a fraction.
@@ -85,6 +87,7 @@ impl Default for SystemOptions {
             start_unix_s: 0,
             precision: -23,
             selection: SelectionOptions::default(),
+            auth_select: AuthSelectMode::Mix,
             servo: ServoOptions::default(),
             slew_rate_max: 1.0 / 12.0,
             frequency_max: 0.1,
@@ -99,6 +102,20 @@ impl Default for SystemOptions {
             drift: None,
         }
     }
+}
+
+/// `authselectmode`: what authenticated sources are worth beside others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum AuthSelectMode {
+    /// Others are never followed.
+    Require,
+    /// Others are not followed where there is an authenticated one.
+    Prefer,
+    /// Authenticated ones are trusted, and one of them has to agree.
+    #[default]
+    Mix,
+    /// As much as others.
+    Ignore,
 }
 
 /// What the program is started for.
@@ -152,6 +169,7 @@ pub struct System<K> {
     clock: CookedClock<K>,
     servo: Servo,
     selection: SelectionOptions,
+    auth_select: AuthSelectMode,
     register: RegisterOptions,
     leap: LeapState,
     smoothing: Option<Smoothing>,
@@ -206,7 +224,18 @@ impl<K: KernelClock> System<K> {
         let mut system = Self {
             servo: Servo::new(options.servo, skew),
             clock,
-            selection: options.selection,
+            selection: SelectionOptions {
+                // Until our address is known, every other orphan leads.
+                orphan: options
+                    .local
+                    .filter(|local| local.orphan)
+                    .map(|local| Orphan {
+                        stratum: local.stratum,
+                        reference_id: u32::MAX,
+                    }),
+                ..options.selection
+            },
+            auth_select: options.auth_select,
             register: RegisterOptions {
                 samples_min: options.samples_min,
                 samples_max: options.samples_max,
@@ -402,6 +431,11 @@ impl<K: KernelClock> System<K> {
         self.slew_began_ns = now.monotonic_ns;
         self.renew(now);
         self.tell_kernel(now)
+    }
+
+    /// Another table of leap seconds takes the place of the one there is.
+    pub fn set_leap_table(&mut self, table: LeapTable) {
+        self.leap.set_table(table);
     }
 
     /// What is to be done next, if anything.

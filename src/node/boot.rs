@@ -5,16 +5,18 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::kernel_form::Kernel;
 use super::log::{self as log_sink, LogOptions};
 use super::placement::Placement;
 use super::ports::{PortError, Ports};
 use super::responders::{Queues, Responders};
 use super::summary::Summary;
-use super::timekeeper::Timekeeper;
-use super::{PlacementError, keys};
+use super::timekeeper::{Ending, Timekeeper};
+use super::{PlacementError, keys, start};
 use crate::auth::{self, KeyStore};
 use crate::config::{Config, Notice, RuntimeConfig};
-use crate::sys::{UdpPort, process, random};
+use crate::discipline::{End, Purpose};
+use crate::sys::{UdpPort, clock, process, random};
 
 /// What the command line says beyond the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +25,12 @@ pub struct Options {
     pub log: LogOptions,
     /// No file and no directive was given: say what to try next.
     pub embedded_default: bool,
+    /// Without `-x` the system clock is set, where there are sources.
+    pub controls_clock: bool,
+    /// `-q`, `-Q`
+    pub purpose: Purpose,
+    /// `-t`: the end, so many seconds from the start.
+    pub seconds: Option<u32>,
 }
 
 /// Why the node cannot start or go on.
@@ -34,6 +42,20 @@ pub enum Fatal {
     /// The workers' cores.
     #[error(transparent)]
     Placement(#[from] PlacementError),
+    /// The clock cannot be set.
+    #[error(
+        "the system clock cannot be controlled here: add -x to serve the time without setting it"
+    )]
+    NoControl,
+    /// `-q` or `-Q` without anybody to ask.
+    #[error("no server, pool or peer is configured: there is nothing to take the time from")]
+    NoSources,
+    /// The system process ended.
+    #[error("{}", why(.0))]
+    Clock(End),
+    /// A signal, before the clock was set or measured.
+    #[error("{0}: ended before a source has answered well")]
+    Interrupted(&'static str),
     /// Something else the system refused.
     #[error("{doing}: {error}")]
     System {
@@ -42,6 +64,16 @@ pub enum Fatal {
         /// The system's reason.
         error: io::Error,
     },
+}
+
+fn why(end: &End) -> String {
+    match end {
+        End::Set(offset_s) | End::Measured(offset_s) => {
+            format!("the clock was wrong by {offset_s:.6} s")
+        }
+        End::NoSource => "no source has answered well: is the network up, are names found?".into(),
+        End::ExceededMaxChange => "an offset has exceeded maxchange too often".into(),
+    }
 }
 
 pub(super) fn system(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Fatal {
@@ -59,9 +91,6 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
     log_sink::start(&options.log).map_err(system("log file"))?;
     for notice in notices {
         log::warn!("{notice}");
-    }
-    if config.time.local.is_some_and(|local| local.orphan) {
-        log::warn!("local orphan: not in force yet: no source is polled, so every orphan serves");
     }
     if let Err(error) = process::lift_open_files_limit() {
         log::warn!("the limit on open files stays: {error}");
@@ -86,7 +115,8 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
     {
         log::warn!("busypoll: {error}: it takes CAP_NET_ADMIN and Linux 5.11");
     }
-    let mut timekeeper = Timekeeper::new(&config.time, None).map_err(system("timekeeper"))?;
+    let started_ns = clock::monotonic_ns();
+    let mut timekeeper = start_timekeeper(config, options, &keys)?;
     let stamping = keep_stamping_on();
     let _pid_file = config
         .runtime
@@ -100,14 +130,70 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
     let published = timekeeper.published();
     let mut responders = Responders::start(config, cpus, ports.by_worker, &keys, &published)?;
     introduce(&ports.addresses, responders.count(), options);
+    let end_ns = options
+        .seconds
+        .map(|seconds| started_ns.saturating_add(u64::from(seconds) * 1_000_000_000));
     let ending = timekeeper
-        .run(responders.inline(), None)
+        .run(responders.inline(), end_ns)
         .map_err(system("timekeeper"))?;
     log::info!("{ending}: ending");
     timekeeper.finish();
     let summary = responders.finish(&queues);
     drop(stamping);
-    Ok(summary)
+    match ending {
+        Ending::Signal(_) | Ending::TimeOver => Ok(summary),
+        Ending::Done(end) => Err(Fatal::Clock(end)),
+    }
+}
+
+fn start_timekeeper(
+    config: &Config,
+    options: &Options,
+    keys: &Arc<KeyStore>,
+) -> Result<Timekeeper, Fatal> {
+    let sources = if start::keeps_clock(config) {
+        if config.time.follow.is_some() {
+            log::warn!("follow: no effect: there are sources to keep the clock by");
+        }
+        let kernel = if options.controls_clock && options.purpose != Purpose::MeasureOnce {
+            return Err(Fatal::NoControl);
+        } else {
+            log::info!("Disabled control of system clock");
+            Kernel::uncontrolled()
+        };
+        Some(start::system(config, options.purpose, kernel, keys))
+    } else {
+        None
+    };
+    Timekeeper::new(&config.time, sources).map_err(system("timekeeper"))
+}
+
+/// Sets or measures the clock once (`-q`, `-Q`): no worker, no port. What it came to, in seconds the clock was slow.
+///
+/// # Errors
+/// What stands in the way of starting; that no source has answered well.
+pub fn once(config: &Config, notices: &[Notice], options: &Options) -> Result<f64, Fatal> {
+    log_sink::start(&options.log).map_err(system("log file"))?;
+    for notice in notices {
+        log::warn!("{notice}");
+    }
+    if !start::keeps_clock(config) {
+        return Err(Fatal::NoSources);
+    }
+    let keys = Arc::new(load_keys(config.key_file.as_deref()));
+    let started_ns = clock::monotonic_ns();
+    let mut timekeeper = start_timekeeper(config, options, &keys)?;
+    let end_ns = options
+        .seconds
+        .map(|seconds| started_ns.saturating_add(u64::from(seconds) * 1_000_000_000));
+    let ending = timekeeper.run(None, end_ns).map_err(system("timekeeper"))?;
+    timekeeper.finish();
+    match ending {
+        Ending::Done(End::Set(offset_s) | End::Measured(offset_s)) => Ok(offset_s),
+        Ending::Done(end) => Err(Fatal::Clock(end)),
+        Ending::TimeOver => Err(Fatal::Clock(End::NoSource)),
+        Ending::Signal(name) => Err(Fatal::Interrupted(name)),
+    }
 }
 
 fn warn_of_missing_stamps(ports: &Ports) {

@@ -32,6 +32,7 @@ mod responders;
 mod source_port;
 mod stamp_error;
 mod stamps;
+mod start;
 mod steps;
 mod summary;
 mod system_process;
@@ -41,7 +42,7 @@ mod topology;
 mod worker;
 
 pub use apart::Apart;
-pub use boot::{Fatal, Options, serve};
+pub use boot::{Fatal, Options, once, serve};
 pub use drift_file::DriftFile;
 pub use dump_files::DumpFiles;
 pub use files::Files;

@@ -4,7 +4,8 @@ use super::action::{
     Action, End, Moment, Record, SelectionRecord, Severity, SourceId, TrackingRecord,
 };
 use super::say::Followed;
-use super::{Purpose, Stage, System};
+use super::source::Source;
+use super::{AuthSelectMode, Purpose, Stage, System};
 use crate::client::{Candidate, Choice, Estimate, Reference, select};
 use crate::discipline::{Adjustment, KernelClock, KernelStatus, LeapAction, Update, Verdict};
 use crate::wire::LeapIndicator;
@@ -22,6 +23,7 @@ impl<K: KernelClock> System<K> {
             .iter()
             .map(|(id, source)| (*id, source.candidate(cooked)))
             .unzip();
+        self.weigh_authentication(&mut candidates);
         let at = updated.and_then(|updated| ids.iter().position(|id| *id == updated));
         let choice = select(&self.selection, &mut candidates, at);
         for (source, candidate) in self.sources.values_mut().zip(&candidates) {
@@ -49,6 +51,24 @@ impl<K: KernelClock> System<K> {
             Choice::TooFew => self.lose("not enough sources agree, or none that is required"),
         }
         Ok(())
+    }
+
+    /// `authselectmode`
+    fn weigh_authentication(&self, candidates: &mut [Candidate]) {
+        let is_authenticated = |source: &Source| source.association.options().key.is_some();
+        let has_authenticated = self.sources.values().any(is_authenticated);
+        for (source, candidate) in self.sources.values().zip(candidates) {
+            let role = &mut candidate.role;
+            match (self.auth_select, is_authenticated(source)) {
+                (AuthSelectMode::Require, false) => role.noselect = true,
+                (AuthSelectMode::Prefer, false) => role.noselect |= has_authenticated,
+                (AuthSelectMode::Mix, true) => {
+                    role.trust = true;
+                    role.require = true;
+                }
+                _ => {}
+            }
+        }
     }
 
     /// No source can be followed. What was found before holds on, and its dispersion grows.

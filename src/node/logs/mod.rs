@@ -30,58 +30,10 @@ use std::path::Path;
 
 use super::calendar::date_and_time;
 use crate::client::unix_near;
+use crate::config::LogName;
 use crate::sys::clock;
 use crate::wire::{CookedTime, LeapIndicator, ReferenceId};
 use file::LogFile;
-
-/// The words of `log`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogName {
-    /// All packets of sources, in measurements.log.
-    Rawmeasurements,
-    /// Valid measurements of synchronised sources, in measurements.log.
-    Measurements,
-    /// What the register shows, after each sample.
-    Statistics,
-    /// What each source came to, at each selection.
-    Selection,
-    /// What was done with the clock, at each update.
-    Tracking,
-    /// The real-time clock.
-    Rtc,
-    /// Reference clocks, raw and filtered.
-    Refclocks,
-    /// Temperatures and what was made of them.
-    Tempcomp,
-}
-
-impl LogName {
-    /// All of them, in the manual's order.
-    pub const ALL: [Self; 8] = [
-        Self::Rawmeasurements,
-        Self::Measurements,
-        Self::Statistics,
-        Self::Selection,
-        Self::Tracking,
-        Self::Rtc,
-        Self::Refclocks,
-        Self::Tempcomp,
-    ];
-
-    /// The word.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Rawmeasurements => "rawmeasurements",
-            Self::Measurements => "measurements",
-            Self::Statistics => "statistics",
-            Self::Selection => "selection",
-            Self::Tracking => "tracking",
-            Self::Rtc => "rtc",
-            Self::Refclocks => "refclocks",
-            Self::Tempcomp => "tempcomp",
-        }
-    }
-}
 
 /// The source that a line is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
