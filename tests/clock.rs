@@ -322,7 +322,10 @@ impl Drop for Running {
 fn chronyd_once(lan: &Lan, machine: usize, folder: &Folder, server: &str) -> Option<String> {
     let conf = folder.write(
         "once",
-        &format!("cmdport 0\nport 0\npidfile /\nserver {server} iburst maxsamples 4\n"),
+        &format!(
+            "cmdport 0\nport 0\npidfile {}\nserver {server} iburst maxsamples 4\n",
+            folder.write("pid", "").display()
+        ),
     );
     let mut command = lan.command(machine, &need("chronyd")?);
     command.args(["-x", "-Q", "-t", "20", "-U", "-u", "root", "-f"]);
@@ -336,7 +339,10 @@ fn three_tiers_on_a_wire_add_up() {
     let (top, bottom) = (Folder::new(), Folder::new());
     let conf = top.write(
         "conf",
-        "local stratum 3\nallow\ncmdport 0\nbindcmdaddress /\npidfile /\n",
+        &format!(
+            "local stratum 3\nallow\ncmdport 0\nbindcmdaddress /\npidfile {}\n",
+            top.write("pid", "").display()
+        ),
     );
     let Some(chronyd) = need("chronyd") else {
         return;
@@ -362,7 +368,7 @@ fn three_tiers_on_a_wire_add_up() {
     let conf = bottom.write(
         "conf",
         &format!(
-            "server 10.99.1.1 iburst minpoll 0 maxpoll 0\nport 0\ncmdport 0\nbindcmdaddress {0}/sock\npidfile /\n\
+            "server 10.99.1.1 iburst minpoll 0 maxpoll 0\nport 0\ncmdport 0\nbindcmdaddress {0}/sock\npidfile {0}/pid\n\
              logdir {0}\nlog tracking measurements\n",
             logs.display()
         ),
@@ -419,7 +425,10 @@ fn the_guides_file_works_end_to_end() {
     let pool = Folder::new();
     let conf = pool.write(
         "conf",
-        "local stratum 2\nallow\ncmdport 0\nbindcmdaddress /\npidfile /\n",
+        &format!(
+            "local stratum 2\nallow\ncmdport 0\nbindcmdaddress /\npidfile {}\n",
+            pool.write("pid", "").display()
+        ),
     );
     let mut command = lan.command(0, &chronyd);
     command
