@@ -1,6 +1,7 @@
 //! The node keeps time of its own: above it servers that are off by a known line, a bad network, Debian's chronyd;
 //! below it Debian's chronyd. Always with `-x`: the machine's clock is what all is measured against.
 
+#[expect(dead_code, reason = "other tests change it while it runs")]
 #[path = "impaired/proxy.rs"]
 mod proxy;
 #[path = "impaired/skewed.rs"]

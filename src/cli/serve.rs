@@ -64,6 +64,12 @@ pub(super) struct Serve {
     /// Measure once how wrong the clock is, print it, and end.
     #[arg(short = 'Q')]
     measure_once: bool,
+    /// Take in what an earlier run has kept of the sources (`dumpdir`).
+    #[arg(short = 'r')]
+    read_dumps: bool,
+    /// Behave as restarted: the clock is not stepped by `makestep` or `initstepslew`.
+    #[arg(short = 'R')]
+    restarted: bool,
     /// End after so many seconds.
     #[arg(short = 't', value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     seconds: Option<u32>,
@@ -80,12 +86,6 @@ struct Refused {
     /// Refused: set the clock from the real-time clock.
     #[arg(short = 's')]
     from_rtc: bool,
-    /// Refused: read dumped measurements.
-    #[arg(short = 'r')]
-    read_dumps: bool,
-    /// Refused: behave as restarted.
-    #[arg(short = 'R')]
-    restarted: bool,
     /// Refused but for 0: filter system calls.
     #[arg(short = 'F', value_name = "LEVEL", allow_negative_numbers = true)]
     filter: Option<String>,
@@ -100,16 +100,6 @@ impl Refused {
                 self.from_rtc,
                 "-s",
                 "maser does not set the clock; use hwclock(8)",
-            ),
-            (
-                self.read_dumps,
-                "-r",
-                "maser keeps no measurements; leave it out",
-            ),
-            (
-                self.restarted,
-                "-R",
-                "maser never steps the clock; leave it out",
             ),
             (
                 filter,
@@ -157,6 +147,7 @@ impl Serve {
                 (_, true) => Purpose::MeasureOnce,
                 (false, false) => Purpose::Keep,
             },
+            reads_dumps: self.read_dumps,
             seconds: self.seconds,
         };
         let Loaded {
@@ -206,6 +197,10 @@ impl Serve {
         }
         if let Some(user) = &self.user {
             runtime.user = Some(user.clone());
+        }
+        if self.restarted {
+            config.clock.make_step = None;
+            config.sources.initial = None;
         }
         config.server.families = match (self.v4, self.v6) {
             (true, _) => Families::V4,

@@ -16,7 +16,7 @@ use super::{PlacementError, keys, start};
 use crate::auth::{self, KeyStore};
 use crate::config::{Config, Notice, RuntimeConfig};
 use crate::discipline::{End, Purpose};
-use crate::sys::{UdpPort, clock, process, random};
+use crate::sys::{UdpPort, adjtimex, clock, process, random};
 
 /// What the command line says beyond the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Options {
     pub controls_clock: bool,
     /// `-q`, `-Q`
     pub purpose: Purpose,
+    /// `-r`: samples of an earlier run are taken in.
+    pub reads_dumps: bool,
     /// `-t`: the end, so many seconds from the start.
     pub seconds: Option<u32>,
 }
@@ -44,7 +46,8 @@ pub enum Fatal {
     Placement(#[from] PlacementError),
     /// The clock cannot be set.
     #[error(
-        "the system clock cannot be controlled here: add -x to serve the time without setting it"
+        "the system clock may not be set by this user: start as root or with CAP_SYS_TIME, or add -x to keep served time \
+         right and leave the clock alone"
     )]
     NoControl,
     /// `-q` or `-Q` without anybody to ask.
@@ -156,12 +159,20 @@ fn start_timekeeper(
             log::warn!("follow: no effect: there are sources to keep the clock by");
         }
         let kernel = if options.controls_clock && options.purpose != Purpose::MeasureOnce {
-            return Err(Fatal::NoControl);
+            if !adjtimex::may_set_clock() {
+                return Err(Fatal::NoControl);
+            }
+            Kernel::adjusted(config.clock.rtc_sync).map_err(system("the system clock"))?
         } else {
             log::info!("Disabled control of system clock");
             Kernel::uncontrolled()
         };
-        Some(start::system(config, options.purpose, kernel, keys))
+        Some(start::system(
+            config,
+            (options.purpose, options.reads_dumps),
+            kernel,
+            keys,
+        ))
     } else {
         None
     };

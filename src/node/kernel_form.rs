@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::kernel_clock::{AdjustedClock, ThisKernel};
 use crate::discipline::{KernelClock, KernelStatus, NoClock};
 use crate::wire::NtpDuration;
 
@@ -14,6 +15,8 @@ pub(super) struct Kernel {
 enum Form {
     /// `-x`: served time alone is kept.
     Uncontrolled(NoClock),
+    /// The clock is set and steered.
+    Adjusted(AdjustedClock<ThisKernel>),
 }
 
 impl Kernel {
@@ -23,6 +26,17 @@ impl Kernel {
             form: Form::Uncontrolled(NoClock),
             has_stepped: false,
         }
+    }
+
+    /// The system's clock is set and steered.
+    ///
+    /// # Errors
+    /// The kernel lets us not.
+    pub(super) fn adjusted(rtc_sync: bool) -> io::Result<Self> {
+        Ok(Self {
+            form: Form::Adjusted(AdjustedClock::new(ThisKernel, rtc_sync)?),
+            has_stepped: false,
+        })
     }
 
     /// Whether we have stepped the clock since this was asked last.
@@ -37,6 +51,7 @@ impl KernelClock for Kernel {
     fn frequency(&mut self) -> io::Result<f64> {
         match &mut self.form {
             Form::Uncontrolled(clock) => clock.frequency().map_err(|never| match never {}),
+            Form::Adjusted(clock) => clock.frequency(),
         }
     }
 
@@ -45,12 +60,14 @@ impl KernelClock for Kernel {
             Form::Uncontrolled(clock) => clock
                 .set_frequency(frequency)
                 .map_err(|never| match never {}),
+            Form::Adjusted(clock) => clock.set_frequency(frequency),
         }
     }
 
     fn step(&mut self, offset: NtpDuration) -> io::Result<NtpDuration> {
         let stepped: io::Result<NtpDuration> = match &mut self.form {
             Form::Uncontrolled(clock) => clock.step(offset).map_err(|never| match never {}),
+            Form::Adjusted(clock) => clock.step(offset),
         };
         let stepped = stepped?;
         self.has_stepped |= stepped != NtpDuration::ZERO;
@@ -60,12 +77,14 @@ impl KernelClock for Kernel {
     fn set_status(&mut self, status: &KernelStatus) -> io::Result<()> {
         match &mut self.form {
             Form::Uncontrolled(clock) => clock.set_status(status).map_err(|never| match never {}),
+            Form::Adjusted(clock) => clock.set_status(status),
         }
     }
 
     fn makes_leap_seconds(&self) -> bool {
         match &self.form {
             Form::Uncontrolled(clock) => clock.makes_leap_seconds(),
+            Form::Adjusted(clock) => clock.makes_leap_seconds(),
         }
     }
 }

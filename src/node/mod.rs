@@ -16,6 +16,7 @@ mod dump_files;
 mod files;
 mod follow;
 mod interface;
+mod kernel_clock;
 mod kernel_form;
 mod keys;
 mod log;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::drift_file::DriftFile;
+use super::dump_files::DumpFiles;
 use super::kernel_form::Kernel;
 use super::logs::Logs;
 use super::source_port::SourcePortOptions;
@@ -25,7 +26,7 @@ pub(super) fn keeps_clock(config: &Config) -> bool {
 /// What the system process begins with. `kernel` is the clock it is given.
 pub(super) fn system(
     config: &Config,
-    purpose: Purpose,
+    (purpose, reads_dumps): (Purpose, bool),
     kernel: Kernel,
     keys: &Arc<KeyStore>,
 ) -> SystemStart {
@@ -76,6 +77,8 @@ pub(super) fn system(
         serving_port: config.server.port,
         logs: logs(config),
         drift_file,
+        dumps: config.records.dump_directory.clone().map(DumpFiles::new),
+        reads_dumps,
     }
 }
 

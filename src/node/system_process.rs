@@ -11,8 +11,9 @@ use mio::unix::SourceFd;
 use mio::{Interest, Poll, Registry, Token, Waker};
 
 use super::drift_file::DriftFile;
+use super::dump_files::DumpFiles;
 use super::kernel_form::Kernel;
-use super::logs::Logs;
+use super::logs::{Logs, SourceName};
 use super::records;
 use super::resolver::Resolver;
 use super::source_port::{SourcePort, SourcePortOptions, source_burst};
@@ -41,6 +42,10 @@ pub(super) struct SystemStart {
     pub(super) logs: Logs,
     /// `driftfile`
     pub(super) drift_file: Option<DriftFile>,
+    /// `dumpdir`
+    pub(super) dumps: Option<DumpFiles>,
+    /// `-r`
+    pub(super) reads_dumps: bool,
 }
 
 impl SystemStart {
@@ -73,10 +78,16 @@ impl SystemStart {
             steps: Steps::default(),
             logs: self.logs,
             drift_file: self.drift_file,
+            dumps_to_read: self.dumps.clone().filter(|_| self.reads_dumps),
+            dumps: self.dumps,
             end: None,
         };
         process.steps.seen(ClockPair::read());
         process.act()?;
+        if let Some(dumps) = &process.dumps {
+            // What is not read now is too old for whoever comes later.
+            dumps.remove_all();
+        }
         Ok(process)
     }
 }
@@ -123,6 +134,10 @@ pub(super) struct SystemProcess {
     steps: Steps,
     logs: Logs,
     drift_file: Option<DriftFile>,
+    /// `dumpdir`
+    dumps: Option<DumpFiles>,
+    /// `-r`, until all that is in the configuration has an address.
+    dumps_to_read: Option<DumpFiles>,
     end: Option<End>,
 }
 
@@ -217,6 +232,11 @@ impl SystemProcess {
         if let (Some(file), Some(drift)) = (&mut self.drift_file, self.system.drift()) {
             file.write(&drift);
         }
+        if let Some(files) = &self.dumps {
+            for (address, dump) in self.system.dumps() {
+                files.save(SourceName::Address(address), &dump);
+            }
+        }
     }
 
     /// Somebody else's steps; our own are known.
@@ -246,6 +266,20 @@ impl SystemProcess {
                 } => self.send(source, to, &request)?,
                 Action::Close { source } => self.close(source),
                 Action::Resolve { name, host, family } => self.resolver.ask(name, host, family),
+                Action::Appeared {
+                    source,
+                    address,
+                    host,
+                    is_authenticated,
+                } => {
+                    let kept = self.dumps_to_read.as_ref().and_then(|files| {
+                        let address = SourceName::Address(address);
+                        files.load(address, Some(&host), is_authenticated)
+                    });
+                    if let Some(dump) = kept {
+                        self.system.restore(source, &dump);
+                    }
+                }
                 Action::Record(record) => records::write(&mut self.logs, &record),
                 Action::Notice(notice) => tell(&notice),
                 Action::End(end) => self.end = Some(end),

@@ -13,6 +13,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod adjtimex;
 mod burst;
 mod busy_poll;
 pub mod clock;

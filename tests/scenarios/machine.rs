@@ -405,6 +405,7 @@ impl Machine {
                     self.lookups.push((serial, host));
                 }
                 Action::Notice(notice) => kept.seen.notices.push((now_s, notice.text)),
+                Action::Appeared { .. } => {}
                 Action::Record(record) => kept.seen.record(record),
                 Action::End(end) => kept.seen.ends.push(end),
             }

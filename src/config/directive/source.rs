@@ -115,8 +115,14 @@ fn option(
         "xleave" => options.xleave = true,
         "ipv4" => options.family = Some(Family::V4),
         "ipv6" => options.family = Some(Family::V6),
-        "nts" | "ntsport" | "certset" => return Err(arguments.at_option(Fault::Refused(NTS))),
-        "extfield" => return Err(arguments.at_option(Fault::Refused(EXTFIELD))),
+        "nts" => return Err(arguments.at_option(Fault::Refused(NTS))),
+        // Without NTS they have no effect, with chrony neither.
+        "ntsport" => _ = arguments.integer(0..=u16::MAX)?,
+        "certset" => _ = arguments.integer(0..=u32::MAX)?,
+        // What both ends must want: we do not, and the source does without.
+        "extfield" => arguments.take("hexadecimal digits", |word| {
+            u32::from_str_radix(word, 16).ok().map(drop)
+        })?,
         _ => {
             let near = super::nearest(name, OPTIONS.into_iter());
             let expected = near.unwrap_or("an option that chrony.conf(5) has for it");
@@ -327,4 +333,3 @@ const DELAY_MAX_S: f64 = 1000.0;
 /// `maxsources`, by default.
 const POOL_SOURCES: usize = 4;
 const NTS: &str = "maser cannot authenticate a source with NTS yet; use key ID with an AES128 key";
-const EXTFIELD: &str = "maser sends no extension fields; leave it out";

@@ -28,9 +28,6 @@ pub(super) fn lines(config: &SourcesConfig, lines: &mut Vec<String>) {
             hosts.collect::<String>()
         ));
     }
-    if sources.is_empty() && initial.is_none() {
-        return; // Nothing of the rest has an effect.
-    }
     selection_lines(selection, lines);
     let mode = word(&AUTH_SELECT_MODES, *auth_select);
     lines.push(format!("authselectmode {mode}"));

@@ -62,6 +62,18 @@ pub enum Action {
         /// Addresses of this family only.
         family: Option<Family>,
     },
+    /// A source has an address: what was kept of one there before may be handed to
+    /// [`restore`](super::System::restore).
+    Appeared {
+        /// Which.
+        source: SourceId,
+        /// Its address.
+        address: IpAddr,
+        /// Its name in the configuration.
+        host: String,
+        /// Whether its replies must be authenticated.
+        is_authenticated: bool,
+    },
     /// A line for a log of measurements, statistics and the like.
     Record(Record),
     /// A line for people.

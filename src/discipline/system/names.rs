@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::action::{Action, End, Moment, NameId, Severity, SourceId};
 use super::source::{Source, Trouble};
 use super::{InitialStep, NANOS_PER_S, Purpose, Stage, System};
-use crate::client::{Change, Pool, PoolSize, Reach, Role, SlotId, SourceOptions, State};
+use crate::client::{Change, Dump, Pool, PoolSize, Reach, Role, SlotId, SourceOptions, State};
 use crate::discipline::KernelClock;
 
 /// A `server`, `pool` or `peer` line.
@@ -240,6 +240,12 @@ impl<K: KernelClock> System<K> {
             now.monotonic_ns,
         );
         self.sources.insert(id, source);
+        self.actions.push_back(Action::Appeared {
+            source: id,
+            address,
+            host: spec.host.clone(),
+            is_authenticated: spec.options.key.is_some(),
+        });
         self.keep_apart(id);
     }
 
@@ -275,6 +281,25 @@ impl<K: KernelClock> System<K> {
         if self.selected == Some(id) {
             self.selected = None;
         }
+    }
+
+    /// What an earlier run has kept of a source is as good as if it had been measured now.
+    pub fn restore(&mut self, source: SourceId, dump: &Dump) {
+        if let Some(source) = self.sources.get_mut(&source) {
+            source.restore(dump);
+        }
+    }
+
+    /// What is known of each source, to be kept for a later run.
+    pub fn dumps(&self) -> Vec<(IpAddr, Dump)> {
+        let all = self.sources.values().map(|source| {
+            let host = self
+                .names
+                .get(&source.name)
+                .map(|name| name.spec.host.clone());
+            (source.address.ip(), source.dump(host))
+        });
+        all.collect()
     }
 
     fn source_at(&self, name: NameId, slot: SlotId) -> Option<SourceId> {

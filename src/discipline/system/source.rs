@@ -4,8 +4,8 @@ use core::net::SocketAddr;
 
 use super::NameId;
 use crate::client::{
-    Association, Candidate, ClockChange, Expectation, Filter, Measurement, Role, Sample, Samples,
-    SamplesOptions, SelectOptions, SlotId, SourceOptions, Standing, reference_id,
+    Association, Candidate, ClockChange, Dump, Expectation, Filter, Measurement, Role, Sample,
+    Samples, SamplesOptions, SelectOptions, SlotId, SourceOptions, Standing, reference_id,
 };
 use crate::wire::{CookedTime, LeapIndicator, ReferenceId};
 
@@ -202,6 +202,32 @@ impl Source {
         } else {
             let id = reference_id(self.address.ip());
             (self.said.stratum.saturating_add(1), id)
+        }
+    }
+
+    /// Takes an earlier run's samples in.
+    pub(super) fn restore(&mut self, dump: &Dump) {
+        self.samples.restore(&dump.samples, dump.asymmetry_run);
+        self.said = Said {
+            stratum: dump.stratum,
+            leap: dump.leap,
+            reference_id: ReferenceId::NONE,
+        };
+        self.standing.updates = u32::try_from(self.samples.len()).unwrap_or(u32::MAX);
+    }
+
+    /// What a later run may take in.
+    pub(super) fn dump(&self, name: Option<String>) -> Dump {
+        let reach = self.association.reach();
+        Dump {
+            name,
+            is_authenticated: self.association.options().key.is_some(),
+            reach: reach.register(),
+            reach_polls: reach.polls(),
+            stratum: self.said.stratum,
+            leap: self.said.leap,
+            asymmetry_run: self.samples.asymmetry_run(),
+            samples: self.samples.register().to_vec(),
         }
     }
 

@@ -30,7 +30,7 @@ use std::path::Path;
 
 use super::calendar::date_and_time;
 use crate::client::unix_near;
-use crate::config::LogName;
+pub use crate::config::LogName;
 use crate::sys::clock;
 use crate::wire::{CookedTime, LeapIndicator, ReferenceId};
 use file::LogFile;
