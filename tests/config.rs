@@ -326,7 +326,7 @@ fn sourcedir_skips_what_is_wrong_and_says_so() {
     let loaded = load_main(&world).unwrap();
     let hosts = loaded.config.sources.sources.iter();
     let hosts: Vec<&str> = hosts.map(|spec| spec.host.as_str()).collect();
-    assert_eq!(hosts, ["a", "half"]);
+    assert_eq!(hosts, ["a"], "a line without its end may be half of one");
     assert_eq!(
         notices(&loaded),
         "\
