@@ -20,6 +20,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod control;
+pub mod discipline;
 pub mod doctor;
 pub mod node;
 pub mod server;

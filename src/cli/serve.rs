@@ -1,7 +1,7 @@
 //! `maser serve`: chronyd's options with chronyd's meaning (chronyd(8)), then the node.
 //!
-//! An option that would ask for what maser does not do is refused; none is taken and ignored. `-n`,
-//! `-d`, `-U` and `-x` ask for what maser does anyhow.
+//! An option that would ask for what maser does not do is refused; none is taken and ignored. `-n`, `-d`
+//! and `-U` ask for what maser does anyhow.
 
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use clap::ArgAction;
 
 use super::{Exit, complain, print, version};
 use crate::config::{self, Config, Families, Loaded, Notice, Origin, Place};
+use crate::discipline::Purpose;
 use crate::node::{self, Files, LogOptions, Memory, Options};
 
 /// Answer requests for the time, until told to end.
@@ -54,9 +55,24 @@ pub(super) struct Serve {
     /// Do not ask to be root: always so.
     #[arg(short = 'U')]
     any_user: bool,
-    /// Leave the system clock alone: always so.
+    /// Leave the system clock alone: what is wrong with it is corrected in the served time only.
     #[arg(short = 'x')]
     no_clock_control: bool,
+    /// Set the clock once by the configured sources, and end.
+    #[arg(short = 'q', conflicts_with = "measure_once")]
+    set_once: bool,
+    /// Measure once how wrong the clock is, print it, and end.
+    #[arg(short = 'Q')]
+    measure_once: bool,
+    /// Take in what an earlier run has kept of the sources (`dumpdir`).
+    #[arg(short = 'r')]
+    read_dumps: bool,
+    /// Behave as restarted: the clock is not stepped by `makestep` or `initstepslew`.
+    #[arg(short = 'R')]
+    restarted: bool,
+    /// End after so many seconds.
+    #[arg(short = 't', value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    seconds: Option<u32>,
     #[command(flatten)]
     refused: Refused,
     /// Lines of configuration, an argument each, in place of the file.
@@ -67,24 +83,9 @@ pub(super) struct Serve {
 /// chronyd's options for what maser does not do.
 #[derive(Debug, clap::Args)]
 struct Refused {
-    /// Refused: set the clock once.
-    #[arg(short = 'q')]
-    set_once: bool,
-    /// Refused: measure once.
-    #[arg(short = 'Q')]
-    measure_once: bool,
-    /// Refused: end after so many seconds.
-    #[arg(short = 't', value_name = "SECONDS", allow_negative_numbers = true)]
-    timeout: Option<String>,
     /// Refused: set the clock from the real-time clock.
     #[arg(short = 's')]
     from_rtc: bool,
-    /// Refused: read dumped measurements.
-    #[arg(short = 'r')]
-    read_dumps: bool,
-    /// Refused: behave as restarted.
-    #[arg(short = 'R')]
-    restarted: bool,
     /// Refused but for 0: filter system calls.
     #[arg(short = 'F', value_name = "LEVEL", allow_negative_numbers = true)]
     filter: Option<String>,
@@ -96,34 +97,9 @@ impl Refused {
         let filter = self.filter.as_ref().is_some_and(|level| level != "0");
         let given = [
             (
-                self.set_once,
-                "-q",
-                "maser does not set the clock; use chronyd -q",
-            ),
-            (
-                self.measure_once,
-                "-Q",
-                "maser measures no source; use chronyd -Q",
-            ),
-            (
-                self.timeout.is_some(),
-                "-t",
-                "maser ends on SIGTERM; use timeout(1)",
-            ),
-            (
                 self.from_rtc,
                 "-s",
                 "maser does not set the clock; use hwclock(8)",
-            ),
-            (
-                self.read_dumps,
-                "-r",
-                "maser keeps no measurements; leave it out",
-            ),
-            (
-                self.restarted,
-                "-R",
-                "maser never steps the clock; leave it out",
             ),
             (
                 filter,
@@ -165,6 +141,14 @@ impl Serve {
                     .unwrap_or(if self.debug > 1 { -1 } else { 0 }),
             },
             embedded_default: matches!(origin, Origin::EmbeddedDefault),
+            controls_clock: !self.no_clock_control,
+            purpose: match (self.set_once, self.measure_once) {
+                (true, _) => Purpose::SetOnce,
+                (_, true) => Purpose::MeasureOnce,
+                (false, false) => Purpose::Keep,
+            },
+            reads_dumps: self.read_dumps,
+            seconds: self.seconds,
         };
         let Loaded {
             config,
@@ -172,6 +156,17 @@ impl Serve {
             ..
         } = loaded;
         notices.extend(self.unread_file());
+        if options.purpose != Purpose::Keep {
+            return match node::once(&config, &notices, &options) {
+                Ok(offset_s) => {
+                    let done = if self.set_once { "step" } else { "ignored" };
+                    print(&format!(
+                        "System clock wrong by {offset_s:.6} seconds ({done})\n"
+                    ))
+                }
+                Err(fatal) => complain(&format!("maser serve: {fatal}"), Exit::Failure),
+            };
+        }
         match node::serve(&config, &notices, &options) {
             Ok(summary) => print(&summary.to_string()),
             Err(fatal) => complain(&format!("maser serve: {fatal}"), Exit::Failure),
@@ -202,6 +197,10 @@ impl Serve {
         }
         if let Some(user) = &self.user {
             runtime.user = Some(user.clone());
+        }
+        if self.restarted {
+            config.clock.make_step = None;
+            config.sources.initial = None;
         }
         config.server.families = match (self.v4, self.v6) {
             (true, _) => Families::V4,

@@ -11,12 +11,13 @@ mod request;
 use core::time::Duration;
 
 use self::exchange::{Exchange, LastPacket, Open};
+use super::change::ClockChange;
 use super::options::SourceOptions;
 use super::poll::{self, Burst, Poll, Reach, interval_ns, separated, spread};
 use super::quantile::Delays;
 use super::report::{Counts, Measurement};
 use super::sanity::FailedTests;
-use super::stamp::{ClockChange, Now, Stamp};
+use super::stamp::{Now, Stamp};
 use crate::auth::KeyStore;
 use crate::wire::{CookedTime, NtpTimestamp, ReferenceId, SystemVariables};
 
@@ -310,7 +311,7 @@ impl Association {
             previous.change(change);
         }
         if let Some(last_packet) = &mut self.last_packet {
-            last_packet.arrival = change.apply(last_packet.arrival);
+            last_packet.arrival = change.restate(last_packet.arrival);
         }
     }
 
@@ -371,6 +372,16 @@ impl Association {
     /// The last valid reply.
     pub const fn last(&self) -> Option<&Measurement> {
         self.last.as_ref()
+    }
+
+    /// Requests since the last valid reply.
+    pub const fn unanswered(&self) -> u32 {
+        self.unanswered
+    }
+
+    /// Whether a burst of requests is under way.
+    pub const fn is_bursting(&self) -> bool {
+        self.burst.is_active()
     }
 
     /// Packets there and back.

@@ -145,16 +145,20 @@ pub fn separated(wanted_ns: u64, separation_ns: u64, taken_ns: &[u64]) -> u64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Reach {
     register: u8,
+    polls: u8,
     missed: u32,
 }
 
 impl Reach {
     /// So many polls without an answer, and a source is unreachable.
-    pub const POLLS: u32 = u8::BITS;
+    pub const POLLS: u32 = REACH_POLLS as u32;
 
     /// One more poll.
     pub const fn shift(&mut self, answered: bool) {
         self.register = self.register << 1 | answered as u8;
+        if self.polls < REACH_POLLS {
+            self.polls += 1;
+        }
         self.missed = if answered {
             0
         } else {
@@ -165,6 +169,11 @@ impl Reach {
     /// The eight bits.
     pub const fn register(self) -> u8 {
         self.register
+    }
+
+    /// How many polls the register has seen, up to 8.
+    pub const fn polls(self) -> u8 {
+        self.polls
     }
 
     /// Whether any of the last eight polls had an answer.
@@ -189,6 +198,9 @@ impl fmt::Display for Reach {
         fmt::Octal::fmt(&self.register, f)
     }
 }
+
+/// As many as the register has bits.
+const REACH_POLLS: u8 = 8;
 
 /// Requests that follow each other quickly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

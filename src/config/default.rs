@@ -1,8 +1,11 @@
 //! What holds where a configuration says nothing, and the configuration where there is none.
 
 use super::{
-    Config, Families, Pace, RuntimeConfig, ServerConfig, Steer, TimeConfig, Unsynchronised,
+    ClockConfig, Config, Families, Pace, RecordsConfig, RuntimeConfig, ServerConfig, SourcesConfig,
+    Steer, TimeConfig, Unsynchronised,
 };
+use crate::client::SelectionOptions;
+use crate::discipline::{AuthSelectMode, LeapMode};
 
 impl Default for Config {
     /// What an empty file says: chrony's defaults, and nobody is allowed to ask.
@@ -25,6 +28,40 @@ impl Default for Config {
                 follow: None,
                 clock_precision_s: None,
                 max_clock_error_ppm: 1.0,
+            },
+            sources: SourcesConfig {
+                sources: Vec::new(),
+                initial: None,
+                selection: SelectionOptions::default(),
+                auth_select: AuthSelectMode::Mix,
+                samples_min: 6,
+                samples_max: 0,
+                refresh_s: 1_209_600,
+                acquisition_port: 0,
+                bind_addresses: Vec::new(),
+                bind_device: None,
+            },
+            clock: ClockConfig {
+                make_step: None,
+                drift_file: None,
+                update_skew_max_ppm: 1000.0,
+                rtc_sync: false,
+                correction_time_ratio: 3.0,
+                drift_max_ppm: 100_000.0,
+                slew_rate_max_ppm: 83_333.333,
+                max_change: None,
+                fallback_drift: None,
+                leap_mode: LeapMode::System,
+                leap_zone: None,
+                leap_list: None,
+                smoothing: None,
+            },
+            records: RecordsConfig {
+                directory: None,
+                logs: Vec::new(),
+                banner_lines: 32,
+                log_change_s: 1.0,
+                dump_directory: None,
             },
             runtime: RuntimeConfig {
                 workers: None,

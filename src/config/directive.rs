@@ -5,6 +5,7 @@
 //! checked word by word, so that a slip is found whether or not the line has an effect.
 
 mod access;
+mod clock;
 mod form;
 mod ours;
 mod server;
@@ -21,7 +22,9 @@ use super::{Follow, Local, Pace, Steer, Unsynchronised};
 use crate::server::RateLimit;
 
 pub(super) use access::Who;
+pub(super) use clock::{ClockLine, LEAP_MODES};
 pub(super) use ours::{PACES, STEERS, UNSYNCHRONISED};
+pub(super) use source::{AUTH_SELECT_MODES, SourcesLine};
 
 /// What becomes of a directive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +74,7 @@ pub(super) enum Directive {
     Burst(usize),
     Busypoll(u32),
     Clientloglimit(usize),
+    Clock(ClockLine),
     Clockprecision(f64),
     Confdir(Vec<PathBuf>),
     Cpus(Vec<usize>),
@@ -89,6 +93,7 @@ pub(super) enum Directive {
     Requireauth(Who),
     SchedPriority(u8),
     Sourcedir(Vec<PathBuf>),
+    Sources(SourcesLine),
     Steer(Steer),
     Unsynchronised(Unsynchronised),
     User(String),

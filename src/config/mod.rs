@@ -23,6 +23,12 @@ pub use directive::{Row, Support, directives};
 pub use error::{ConfigError, ConfigErrors, Fault, Notice, Place};
 pub use print::{CpuList, print};
 
+pub use crate::discipline::Local;
+
+use crate::client::SelectionOptions;
+use crate::discipline::{
+    AuthSelectMode, FallbackDrift, InitialStep, LeapMode, MakeStep, MaxChange, SourceSpec,
+};
 use crate::server::{AccessRule, RateLimit};
 use crate::wire::ReferenceId;
 
@@ -75,6 +81,12 @@ pub struct Config {
     pub server: ServerConfig,
     /// For the timekeeper.
     pub time: TimeConfig,
+    /// Where the time comes from, where we keep it ourselves.
+    pub sources: SourcesConfig,
+    /// What is done with the clock.
+    pub clock: ClockConfig,
+    /// Files about sources and clock.
+    pub records: RecordsConfig,
     /// For the process and its threads.
     pub runtime: RuntimeConfig,
     /// `keyfile`
@@ -141,21 +153,149 @@ pub struct TimeConfig {
     pub max_clock_error_ppm: f64,
 }
 
-/// `local`: serve as a reference of our own.
+/// Sources of the time, and the choice among them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourcesConfig {
+    /// `server`, `pool`, `peer`, in their order.
+    pub sources: Vec<SourceSpec>,
+    /// `initstepslew`
+    pub initial: Option<InitialStep>,
+    /// The directives about selection; `maxclockerror` and `local … orphan` are elsewhere.
+    pub selection: SelectionOptions,
+    /// `authselectmode`
+    pub auth_select: AuthSelectMode,
+    /// `minsamples`
+    pub samples_min: usize,
+    /// `maxsamples`; 0 is the largest.
+    pub samples_max: usize,
+    /// `refresh` in seconds; 0: never.
+    pub refresh_s: u64,
+    /// `acquisitionport`; 0: another for each request.
+    pub acquisition_port: u16,
+    /// `bindacqaddress`, at most one of each family.
+    pub bind_addresses: Vec<IpAddr>,
+    /// `bindacqdevice`
+    pub bind_device: Option<String>,
+}
+
+/// What is done with the clock. Frequencies are in parts per million, as typed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClockConfig {
+    /// `makestep`
+    pub make_step: Option<MakeStep>,
+    /// `driftfile`
+    pub drift_file: Option<DriftFileLine>,
+    /// `maxupdateskew`
+    pub update_skew_max_ppm: f64,
+    /// `rtcsync`
+    pub rtc_sync: bool,
+    /// `corrtimeratio`
+    pub correction_time_ratio: f64,
+    /// `maxdrift`
+    pub drift_max_ppm: f64,
+    /// `maxslewrate`
+    pub slew_rate_max_ppm: f64,
+    /// `maxchange`
+    pub max_change: Option<MaxChange>,
+    /// `fallbackdrift`
+    pub fallback_drift: Option<FallbackDrift>,
+    /// `leapsecmode`
+    pub leap_mode: LeapMode,
+    /// `leapsectz`
+    pub leap_zone: Option<String>,
+    /// `leapseclist`
+    pub leap_list: Option<PathBuf>,
+    /// `smoothtime`
+    pub smoothing: Option<SmoothingLine>,
+}
+
+/// `driftfile`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DriftFileLine {
+    /// Where.
+    pub path: PathBuf,
+    /// `interval`: written no more often, in seconds.
+    pub interval_s: u32,
+}
+
+impl DriftFileLine {
+    /// `interval`, by default.
+    pub const INTERVAL_S: u32 = 3600;
+}
+
+/// `smoothtime`, as typed.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Local {
-    /// `stratum`, 1 to 15.
-    pub stratum: u8,
-    /// `orphan`
-    pub orphan: bool,
-    /// `distance` in seconds: root distance beyond which the local reference takes over.
-    pub distance_s: f64,
-    /// `activate` in seconds: not before the root distance was once below this.
-    pub activate_s: f64,
-    /// `waitsynced` in seconds: least time since the last clock update.
-    pub wait_synced_s: f64,
-    /// `waitunsynced` in seconds: least time without synchronisation.
-    pub wait_unsynced_s: f64,
+pub struct SmoothingLine {
+    /// The largest frequency, in parts per million.
+    pub frequency_max_ppm: f64,
+    /// The largest wander, in parts per million per second.
+    pub wander_max_ppm: f64,
+    /// `leaponly`
+    pub leap_only: bool,
+}
+
+/// Files about sources and clock.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordsConfig {
+    /// `logdir`
+    pub directory: Option<PathBuf>,
+    /// `log`
+    pub logs: Vec<LogName>,
+    /// `logbanner`; 0: none.
+    pub banner_lines: u32,
+    /// `logchange` in seconds.
+    pub log_change_s: f64,
+    /// `dumpdir`
+    pub dump_directory: Option<PathBuf>,
+}
+
+/// The words of `log`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogName {
+    /// All packets of sources, in measurements.log.
+    Rawmeasurements,
+    /// Valid measurements of synchronised sources, in measurements.log.
+    Measurements,
+    /// What the register shows, after each sample.
+    Statistics,
+    /// What each source came to, at each selection.
+    Selection,
+    /// What was done with the clock, at each update.
+    Tracking,
+    /// The real-time clock.
+    Rtc,
+    /// Reference clocks, raw and filtered.
+    Refclocks,
+    /// Temperatures and what was made of them.
+    Tempcomp,
+}
+
+impl LogName {
+    /// All of them, in the manual's order.
+    pub const ALL: [Self; 8] = [
+        Self::Rawmeasurements,
+        Self::Measurements,
+        Self::Statistics,
+        Self::Selection,
+        Self::Tracking,
+        Self::Rtc,
+        Self::Refclocks,
+        Self::Tempcomp,
+    ];
+
+    /// The word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Rawmeasurements => "rawmeasurements",
+            Self::Measurements => "measurements",
+            Self::Statistics => "statistics",
+            Self::Selection => "selection",
+            Self::Tracking => "tracking",
+            Self::Rtc => "rtc",
+            Self::Refclocks => "refclocks",
+            Self::Tempcomp => "tempcomp",
+        }
+    }
 }
 
 /// `follow`: another program keeps the clock.

@@ -1,5 +1,8 @@
 //! A configuration as text, for `maser serve -p`: it loads again to the same [`Config`].
 
+mod clock;
+mod sources;
+
 use core::fmt::{self, Display, Formatter, LowerExp};
 
 use super::directive::{PACES, STEERS, UNSYNCHRONISED};
@@ -17,6 +20,9 @@ pub fn print(loaded: &Loaded) -> String {
     let Config {
         server,
         time,
+        sources,
+        clock,
+        records,
         runtime,
         key_file,
     } = &loaded.config;
@@ -25,6 +31,9 @@ pub fn print(loaded: &Loaded) -> String {
         lines.push(format!("keyfile {}", file.display()));
     }
     time_lines(time, &mut lines);
+    sources::lines(sources, &mut lines);
+    clock::lines(clock, &mut lines);
+    clock::record_lines(records, &mut lines);
     runtime_lines(runtime, &mut lines);
     if !loaded.not_in_force.is_empty() {
         lines.push("! not in force yet:".to_owned());

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::directive::{Directive, Support, Who};
+use super::directive::{ClockLine, Directive, SourcesLine, Support, Who};
 use super::error::{ConfigError, ConfigErrors, Fault, Notice};
 use super::read::{Read, Statement};
-use super::{Config, Loaded, Outside};
+use super::{ClockConfig, Config, Loaded, Outside, RecordsConfig, SourcesConfig};
 use crate::server::{AccessRule, Subnet};
 
 /// Puts the statements together: of a directive that holds one value, the last line counts.
@@ -51,6 +51,9 @@ fn apply(config: &mut Config, directive: &Directive, outside: &dyn Outside) -> R
     let Config {
         server,
         time,
+        sources,
+        clock,
+        records,
         runtime,
         key_file,
     } = config;
@@ -94,6 +97,8 @@ fn apply(config: &mut Config, directive: &Directive, outside: &dyn Outside) -> R
         Directive::User(user) => runtime.user = Some(user),
         Directive::Workers(workers) => runtime.workers = workers,
         Directive::Keyfile(file) => *key_file = Some(file),
+        Directive::Sources(line) => apply_sources(sources, line),
+        Directive::Clock(line) => apply_clock(clock, records, line),
         // Followed while reading, settled after all lines, or not acted on.
         Directive::Include(_)
         | Directive::Confdir(_)
@@ -102,6 +107,62 @@ fn apply(config: &mut Config, directive: &Directive, outside: &dyn Outside) -> R
         | Directive::Checked => {}
     }
     Ok(())
+}
+
+fn apply_sources(sources: &mut SourcesConfig, line: SourcesLine) {
+    let selection = &mut sources.selection;
+    match line {
+        SourcesLine::Source(spec) => sources.sources.push(spec),
+        SourcesLine::Initstepslew(initial) => sources.initial = Some(initial),
+        SourcesLine::Acquisitionport(port) => sources.acquisition_port = port,
+        SourcesLine::Bindacqaddress(address) => {
+            let addresses = &mut sources.bind_addresses;
+            addresses.retain(|other| other.is_ipv6() != address.is_ipv6());
+            addresses.push(address);
+        }
+        SourcesLine::Bindacqdevice(device) => sources.bind_device = Some(device),
+        SourcesLine::Refresh(seconds) => sources.refresh_s = seconds,
+        SourcesLine::Authselectmode(mode) => sources.auth_select = mode,
+        SourcesLine::Combinelimit(limit) => selection.combine_limit = limit,
+        SourcesLine::Maxdistance(seconds) => selection.distance_max_s = seconds,
+        SourcesLine::Maxjitter(seconds) => selection.jitter_max_s = seconds,
+        SourcesLine::Maxstratum(stratum) => selection.stratum_max = stratum,
+        SourcesLine::Minstratum(stratum) => selection.stratum_min = stratum,
+        SourcesLine::Minsources(count) => selection.sources_min = count,
+        SourcesLine::Reselectdist(seconds) => selection.reselect_distance_s = seconds,
+        SourcesLine::Stratumweight(seconds) => selection.stratum_weight_s = seconds,
+        SourcesLine::Minsamples(count) => sources.samples_min = count,
+        SourcesLine::Maxsamples(count) => sources.samples_max = count,
+    }
+}
+
+fn apply_clock(clock: &mut ClockConfig, records: &mut RecordsConfig, line: ClockLine) {
+    match line {
+        ClockLine::Makestep(rule) => clock.make_step = Some(rule),
+        ClockLine::Driftfile(file) => clock.drift_file = Some(file),
+        ClockLine::Maxupdateskew(ppm) => clock.update_skew_max_ppm = ppm,
+        ClockLine::Rtcsync => clock.rtc_sync = true,
+        ClockLine::Corrtimeratio(ratio) => clock.correction_time_ratio = ratio,
+        ClockLine::Maxdrift(ppm) => clock.drift_max_ppm = ppm,
+        ClockLine::Maxslewrate(ppm) => clock.slew_rate_max_ppm = ppm,
+        ClockLine::Maxchange(rule) => clock.max_change = Some(rule),
+        ClockLine::Fallbackdrift(rule) => clock.fallback_drift = Some(rule),
+        ClockLine::Leapsecmode(mode) => clock.leap_mode = mode,
+        ClockLine::Leapsectz(zone) => clock.leap_zone = Some(zone),
+        ClockLine::Leapseclist(file) => clock.leap_list = Some(file),
+        ClockLine::Smoothtime(options) => clock.smoothing = Some(options),
+        ClockLine::Log(logs) => {
+            for log in logs {
+                if !records.logs.contains(&log) {
+                    records.logs.push(log);
+                }
+            }
+        }
+        ClockLine::Logdir(directory) => records.directory = Some(directory),
+        ClockLine::Logbanner(lines) => records.banner_lines = lines,
+        ClockLine::Logchange(seconds) => records.log_change_s = seconds,
+        ClockLine::Dumpdir(directory) => records.dump_directory = Some(directory),
+    }
 }
 
 /// The subnets of an access line: one, or one for each address of a host.

@@ -4,26 +4,19 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
-use std::thread::{self, JoinHandle};
 
-use mio::{Poll, Waker};
-
-use super::counters::WorkerCounters;
+use super::kernel_form::Kernel;
 use super::log::{self as log_sink, LogOptions};
 use super::placement::Placement;
 use super::ports::{PortError, Ports};
-use super::publish::Published;
-use super::stamp_error::StampErrorCounts;
+use super::responders::{Queues, Responders};
 use super::summary::Summary;
-use super::tables::STACK_BYTES;
-use super::timekeeper::Timekeeper;
-use super::worker::{WAKE, Worker, WorkerParts};
-use super::{Apart, ClientLog, Pace, PlacementError, Seeds, Subscription, keys, responder};
+use super::timekeeper::{Ending, Timekeeper};
+use super::{PlacementError, keys, start};
 use crate::auth::{self, KeyStore};
 use crate::config::{Config, Notice, RuntimeConfig};
-use crate::sys::{UdpPort, clock, process, random};
+use crate::discipline::{End, Purpose};
+use crate::sys::{UdpPort, adjtimex, clock, process, random};
 
 /// What the command line says beyond the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +25,14 @@ pub struct Options {
     pub log: LogOptions,
     /// No file and no directive was given: say what to try next.
     pub embedded_default: bool,
+    /// Without `-x` the system clock is set, where there are sources.
+    pub controls_clock: bool,
+    /// `-q`, `-Q`
+    pub purpose: Purpose,
+    /// `-r`: samples of an earlier run are taken in.
+    pub reads_dumps: bool,
+    /// `-t`: the end, so many seconds from the start.
+    pub seconds: Option<u32>,
 }
 
 /// Why the node cannot start or go on.
@@ -43,6 +44,21 @@ pub enum Fatal {
     /// The workers' cores.
     #[error(transparent)]
     Placement(#[from] PlacementError),
+    /// The clock cannot be set.
+    #[error(
+        "the system clock may not be set by this user: start as root or with CAP_SYS_TIME, or add -x to keep served time \
+         right and leave the clock alone"
+    )]
+    NoControl,
+    /// `-q` or `-Q` without anybody to ask.
+    #[error("no server, pool or peer is configured: there is nothing to take the time from")]
+    NoSources,
+    /// The system process ended.
+    #[error("{}", why(.0))]
+    Clock(End),
+    /// A signal, before the clock was set or measured.
+    #[error("{0}: ended before a source has answered well")]
+    Interrupted(&'static str),
     /// Something else the system refused.
     #[error("{doing}: {error}")]
     System {
@@ -53,7 +69,17 @@ pub enum Fatal {
     },
 }
 
-fn system(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Fatal {
+fn why(end: &End) -> String {
+    match end {
+        End::Set(offset_s) | End::Measured(offset_s) => {
+            format!("the clock was wrong by {offset_s:.6} s")
+        }
+        End::NoSource => "no source has answered well: is the network up, are names found?".into(),
+        End::ExceededMaxChange => "an offset has exceeded maxchange too often".into(),
+    }
+}
+
+pub(super) fn system(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Fatal {
     |error| Fatal::System {
         doing: doing.into(),
         error,
@@ -69,9 +95,6 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
     for notice in notices {
         log::warn!("{notice}");
     }
-    if config.time.local.is_some_and(|local| local.orphan) {
-        log::warn!("local orphan: not in force yet: no source is polled, so every orphan serves");
-    }
     if let Err(error) = process::lift_open_files_limit() {
         log::warn!("the limit on open files stays: {error}");
     }
@@ -81,7 +104,12 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
     for warning in &placement.warnings {
         log::warn!("{warning}");
     }
-    let cpus = placement.cores;
+    // Without workers there is one socket for each address all the same.
+    let cpus = if is_inline(config) {
+        vec![0]
+    } else {
+        placement.cores
+    };
     let steering_key = random::array().map_err(system("randomness"))?;
     let ports = Ports::open(&config.server, config.runtime.steer, &cpus, &steering_key)?;
     let busy_poll_us = config.runtime.busy_poll_us;
@@ -90,7 +118,8 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
     {
         log::warn!("busypoll: {error}: it takes CAP_NET_ADMIN and Linux 5.11");
     }
-    let mut timekeeper = Timekeeper::new(&config.time).map_err(system("timekeeper"))?;
+    let started_ns = clock::monotonic_ns();
+    let mut timekeeper = start_timekeeper(config, options, &keys)?;
     let stamping = keep_stamping_on();
     let _pid_file = config
         .runtime
@@ -99,31 +128,97 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
         .map(write_pid_file)
         .transpose()?;
     settle(&config.runtime)?;
+    warn_of_missing_stamps(&ports);
+    let queues = Queues::of(&ports).map_err(system("sockets"))?;
+    let published = timekeeper.published();
+    let mut responders = Responders::start(config, cpus, ports.by_worker, &keys, &published)?;
+    introduce(&ports.addresses, responders.count(), options);
+    let end_ns = options
+        .seconds
+        .map(|seconds| started_ns.saturating_add(u64::from(seconds) * 1_000_000_000));
+    let ending = timekeeper
+        .run(responders.inline(), end_ns)
+        .map_err(system("timekeeper"))?;
+    log::info!("{ending}: ending");
+    timekeeper.finish();
+    let summary = responders.finish(&queues);
+    drop(stamping);
+    match ending {
+        Ending::Signal(_) | Ending::TimeOver => Ok(summary),
+        Ending::Done(end) => Err(Fatal::Clock(end)),
+    }
+}
 
-    if ports
-        .by_worker
-        .iter()
-        .flatten()
-        .any(|port| !port.has_stamps())
-    {
+fn start_timekeeper(
+    config: &Config,
+    options: &Options,
+    keys: &Arc<KeyStore>,
+) -> Result<Timekeeper, Fatal> {
+    let sources = if start::keeps_clock(config) {
+        if config.time.follow.is_some() {
+            log::warn!("follow: no effect: there are sources to keep the clock by");
+        }
+        let kernel = if options.controls_clock && options.purpose != Purpose::MeasureOnce {
+            if !adjtimex::may_set_clock() {
+                return Err(Fatal::NoControl);
+            }
+            Kernel::adjusted(config.clock.rtc_sync).map_err(system("the system clock"))?
+        } else {
+            log::info!("Disabled control of system clock");
+            Kernel::uncontrolled()
+        };
+        Some(start::system(
+            config,
+            (options.purpose, options.reads_dumps),
+            kernel,
+            keys,
+        ))
+    } else {
+        None
+    };
+    Timekeeper::new(&config.time, sources).map_err(system("timekeeper"))
+}
+
+/// Sets or measures the clock once (`-q`, `-Q`): no worker, no port. What it came to, in seconds the clock was slow.
+///
+/// # Errors
+/// What stands in the way of starting; that no source has answered well.
+pub fn once(config: &Config, notices: &[Notice], options: &Options) -> Result<f64, Fatal> {
+    log_sink::start(&options.log).map_err(system("log file"))?;
+    for notice in notices {
+        log::warn!("{notice}");
+    }
+    if !start::keeps_clock(config) {
+        return Err(Fatal::NoSources);
+    }
+    let keys = Arc::new(load_keys(config.key_file.as_deref()));
+    let started_ns = clock::monotonic_ns();
+    let mut timekeeper = start_timekeeper(config, options, &keys)?;
+    let end_ns = options
+        .seconds
+        .map(|seconds| started_ns.saturating_add(u64::from(seconds) * 1_000_000_000));
+    let ending = timekeeper.run(None, end_ns).map_err(system("timekeeper"))?;
+    timekeeper.finish();
+    match ending {
+        Ending::Done(End::Set(offset_s) | End::Measured(offset_s)) => Ok(offset_s),
+        Ending::Done(end) => Err(Fatal::Clock(end)),
+        Ending::TimeOver => Err(Fatal::Clock(End::NoSource)),
+        Ending::Signal(name) => Err(Fatal::Interrupted(name)),
+    }
+}
+
+fn warn_of_missing_stamps(ports: &Ports) {
+    let mut all = ports.by_worker.iter().flatten();
+    if all.any(|port| !port.has_stamps()) {
         log::warn!(
             "the kernel gives no receive timestamps: the clock is read when a request is taken"
         );
     }
-    let queues = Queues::of(&ports).map_err(system("sockets"))?;
-    let workers = Workers::start(
-        config,
-        &cpus,
-        ports.by_worker,
-        &keys,
-        &timekeeper.published(),
-    )?;
-    introduce(&ports.addresses, workers.counters.len(), options);
-    let signal = timekeeper.run().map_err(system("timekeeper"))?;
-    log::info!("{signal}: ending");
-    let summary = workers.finish(&cpus, queues);
-    drop(stamping);
-    Ok(summary)
+}
+
+/// `workers 0`: the responder has no thread of its own.
+fn is_inline(config: &Config) -> bool {
+    config.runtime.workers == Some(0)
 }
 
 /// The kernel stamps arrivals only while some socket wants it, and starts a little late: this one wants it
@@ -190,7 +285,7 @@ fn settle(config: &RuntimeConfig) -> Result<(), Fatal> {
 }
 
 /// The workers' real-time priority: one below the highest, 99, is left for the timekeeper.
-fn worker_priority(config: &RuntimeConfig) -> u8 {
+pub(super) fn worker_priority(config: &RuntimeConfig) -> u8 {
     config.sched_priority.min(98)
 }
 
@@ -234,138 +329,5 @@ fn introduce(addresses: &[SocketAddr], workers: usize, options: &Options) {
             ip = address.ip(),
             port = address.port(),
         );
-    }
-}
-
-/// Second descriptors of the ports, to ask the kernel for drops while workers own the first.
-struct Queues(Vec<UdpPort>);
-
-impl Queues {
-    fn of(ports: &Ports) -> io::Result<Self> {
-        let clones = ports.by_worker.iter().flatten().map(UdpPort::try_clone);
-        clones.collect::<io::Result<_>>().map(Self)
-    }
-
-    fn dropped(&self) -> u64 {
-        self.0
-            .iter()
-            .filter_map(|port| port.dropped().ok())
-            .map(u64::from)
-            .sum()
-    }
-}
-
-/// The data plane, as the control plane sees it.
-struct Workers {
-    threads: Vec<JoinHandle<()>>,
-    wakers: Vec<Waker>,
-    counters: Vec<Arc<WorkerCounters>>,
-    stop: Arc<Apart<AtomicBool>>,
-    started_ns: u64,
-}
-
-impl Workers {
-    fn start(
-        config: &Config,
-        cpus: &[usize],
-        by_worker: Vec<Vec<UdpPort>>,
-        keys: &Arc<KeyStore>,
-        published: &Arc<Published>,
-    ) -> Result<Self, Fatal> {
-        let stop = Arc::new(Apart(AtomicBool::new(false)));
-        let mut workers = Self {
-            threads: Vec::new(),
-            wakers: Vec::new(),
-            counters: Vec::new(),
-            stop: Arc::clone(&stop),
-            started_ns: clock::monotonic_ns(),
-        };
-        let client_log = ClientLog::share(&config.server, cpus.len());
-        let (ready, started) = mpsc::channel();
-        for (number, (cpu, ports)) in cpus.iter().copied().zip(by_worker).enumerate() {
-            let poll = Poll::new().map_err(system("epoll"))?;
-            workers
-                .wakers
-                .push(Waker::new(poll.registry(), WAKE).map_err(system("epoll"))?);
-            let counters = Arc::new(WorkerCounters::default());
-            workers.counters.push(Arc::clone(&counters));
-            let seeds = Seeds::draw().map_err(system("randomness"))?;
-            let (server, runtime) = (config.server.clone(), config.runtime.clone());
-            let subscription = Subscription::new(Arc::clone(published));
-            let (keys, stop, ready) = (Arc::clone(keys), Arc::clone(&stop), ready.clone());
-            let run = move || {
-                // What a worker uses is allocated on its core, so that it lies in that core's memory.
-                if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) {
-                    log::warn!("worker {number}: cannot be pinned to core {cpu}");
-                }
-                if runtime.sched_priority > 0
-                    && let Err(error) = process::set_fifo_priority(worker_priority(&runtime))
-                {
-                    log::warn!("worker {number}: sched_priority: {error}");
-                }
-                let worker = Worker::new(WorkerParts {
-                    ports,
-                    responder: responder(&server, client_log, keys, &seeds),
-                    subscription,
-                    counters,
-                    pace: Pace::new(runtime.pace),
-                    poll,
-                    burst_slots: runtime.burst,
-                });
-                match worker {
-                    Ok(mut worker) => {
-                        if runtime.busy_poll_us > 0
-                            && let Err(error) = worker.busy_poll(runtime.busy_poll_us)
-                        {
-                            log::warn!("worker {number}: busypoll: {error}");
-                        }
-                        // The other end waits for us, so it is there.
-                        let _ = ready.send(Ok(()));
-                        drop(ready);
-                        worker.run(&stop);
-                    }
-                    Err(error) => drop(ready.send(Err(error))),
-                }
-            };
-            let name = format!("maser-{number}");
-            let thread = thread::Builder::new()
-                .name(name)
-                .stack_size(STACK_BYTES)
-                .spawn(run)
-                .map_err(system("starting a worker"))?;
-            workers.threads.push(thread);
-        }
-        drop(ready);
-        // Half a server is none: all workers start, or nothing does.
-        for outcome in started {
-            outcome.map_err(system("starting a worker"))?;
-        }
-        Ok(workers)
-    }
-
-    fn finish(self, cpus: &[usize], queues: Queues) -> Summary {
-        self.stop.store(true, Ordering::Relaxed);
-        for waker in &self.wakers {
-            if let Err(error) = waker.wake() {
-                log::error!("a worker cannot be woken: {error}");
-            }
-        }
-        for thread in self.threads {
-            if thread.join().is_err() {
-                log::error!("a worker ended badly");
-            }
-        }
-        let elapsed_ns = clock::monotonic_ns() - self.started_ns;
-        let counts = self.counters.iter().map(|counters| counters.snapshot());
-        Summary {
-            seconds: std::time::Duration::from_nanos(elapsed_ns).as_secs_f64(),
-            workers: cpus.iter().map(|cpu| Some(*cpu)).zip(counts).collect(),
-            transmit_errors: StampErrorCounts::sum(
-                self.counters
-                    .iter()
-                    .map(|counters| counters.transmit_errors().snapshot()),
-            ),
-            queue_dropped: queues.dropped(),
-        }
     }
 }

@@ -6,32 +6,46 @@
 //! at where the time comes from and publishes it.
 
 mod apart;
+mod atomic_file;
 mod boot;
+mod calendar;
 pub mod counters;
 mod departure;
+mod drift_file;
+mod dump_files;
 mod files;
 mod follow;
 mod interface;
+mod kernel_clock;
+mod kernel_form;
 mod keys;
-mod local;
 mod log;
+pub mod logs;
 mod memory;
 mod pace;
 mod placement;
 mod ports;
 mod publish;
 mod queue;
+mod records;
+mod resolver;
+mod responders;
+mod source_port;
 mod stamp_error;
 mod stamps;
+mod start;
 mod steps;
 mod summary;
+mod system_process;
 mod tables;
 mod timekeeper;
 mod topology;
 mod worker;
 
 pub use apart::Apart;
-pub use boot::{Fatal, Options, serve};
+pub use boot::{Fatal, Options, once, serve};
+pub use drift_file::DriftFile;
+pub use dump_files::DumpFiles;
 pub use files::Files;
 pub use log::LogOptions;
 pub use memory::Memory;

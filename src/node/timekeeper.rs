@@ -1,22 +1,32 @@
-//! The control plane's thread: signals, and once a second what we say of ourselves.
+//! The control plane's thread: signals, sources, and what we say of ourselves.
 
+use std::fmt;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use super::follow::{FollowChronyd, FollowKernel};
-use super::local::LocalReference;
 use super::publish::Published;
 use super::steps::{ClockPair, Steps};
+use super::system_process::{FIRST_PORT, SystemProcess, SystemStart};
+use super::worker::Worker;
 use crate::config::{Follow, TimeConfig};
-use crate::sys::{clock, random};
+use crate::discipline::{End, LocalReference};
+use crate::sys::{ClockWatch, clock, random};
 use crate::wire::{NtpDuration, NtpTimestamp, RawTime, SystemVariables};
 
 const SIGNALS: Token = Token(0);
+const NAMES: Token = Token(1);
+const CLOCK: Token = Token(2);
+const RESPONDER: Token = Token(3);
+/// Rounds that a responder without a thread of its own may take before sources have their turn.
+const TURNS: usize = 64;
 /// How often sources are looked at and the record is renewed.
 const TICK: Duration = Duration::from_secs(1);
 /// How long after asking a chronyd beside us its answer is looked for.
@@ -30,6 +40,9 @@ pub(super) struct Timekeeper {
     local: Option<LocalReference>,
     system: SystemVariables,
     steps: Steps,
+    next_ask_ns: u64,
+    next_renew_ns: u64,
+    watch: ClockWatch,
     poll: Poll,
     signals: Signals,
 }
@@ -38,42 +51,68 @@ enum Source {
     Nothing,
     Kernel(FollowKernel),
     Chronyd(FollowChronyd),
+    System(Box<SystemProcess>),
+}
+
+/// Why the program ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Ending {
+    /// A signal asks for it.
+    Signal(&'static str),
+    /// The system process has done what it was to do, or cannot go on.
+    Done(End),
+    /// `-t`: the time is over.
+    TimeOver,
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Signal(name) => f.write_str(name),
+            Self::Done(_) => f.write_str("done"),
+            Self::TimeOver => f.write_str("the time is over"),
+        }
+    }
 }
 
 impl Timekeeper {
     /// Looks at its sources for the first time, so that the record is good before a worker starts.
     ///
     /// # Errors
-    /// Signals cannot be watched, or the kernel has no randomness.
-    pub(super) fn new(config: &TimeConfig) -> io::Result<Self> {
+    /// Signals cannot be watched, the kernel has no randomness, or its clock cannot be had.
+    pub(super) fn new(config: &TimeConfig, sources: Option<SystemStart>) -> io::Result<Self> {
         let poll = Poll::new()?;
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP])?;
         poll.registry()
             .register(&mut signals, SIGNALS, Interest::READABLE)?;
+        let watch = ClockWatch::new()?;
+        let fd = watch.as_raw_fd();
+        poll.registry()
+            .register(&mut SourceFd(&fd), CLOCK, Interest::READABLE)?;
 
-        let error_ppm = config.max_clock_error_ppm;
-        let source = match &config.follow {
-            None => Source::Nothing,
-            Some(Follow::Kernel {
-                stratum,
-                reference_id,
-            }) => Source::Kernel(FollowKernel::new(*stratum, *reference_id, error_ppm)),
-            Some(Follow::Chronyd(address)) => {
-                let sequence = u32::from_ne_bytes(random::array()?);
-                Source::Chronyd(FollowChronyd::new(address.clone(), sequence, error_ppm))
-            }
-        };
         let precision = config
             .clock_precision_s
             .map_or_else(measured_precision, precision_of);
+        let source = match sources {
+            Some(start) => Source::System(Box::new(start.begin(&poll, NAMES, precision)?)),
+            None => followed(config)?,
+        };
+        let keeps_sources = matches!(source, Source::System(_));
         let system = SystemVariables::not_synchronised(precision);
         let mut timekeeper = Self {
             published: Published::new(&system),
             precision,
             source,
-            local: config.local.map(LocalReference::new),
+            // The system process has its own.
+            local: config
+                .local
+                .filter(|_| !keeps_sources)
+                .map(LocalReference::new),
             system,
             steps: Steps::default(),
+            next_ask_ns: 0,
+            next_renew_ns: 0,
+            watch,
             poll,
             signals,
         };
@@ -93,35 +132,114 @@ impl Timekeeper {
         Arc::clone(&self.published)
     }
 
-    /// Runs until a signal asks to end; answers which.
+    /// Runs until something asks to end; answers what. A responder without a thread of its own has its turns here.
+    /// `end_ns` is when the time is over, by the clock that never steps.
     ///
     /// # Errors
-    /// The kernel no longer tells of events.
-    pub(super) fn run(&mut self) -> io::Result<&'static str> {
-        let mut events = Events::with_capacity(8);
+    /// The kernel no longer tells of events, or of its clock.
+    pub(super) fn run(
+        &mut self,
+        mut responder: Option<&mut Worker>,
+        end_ns: Option<u64>,
+    ) -> io::Result<Ending> {
+        if let Some(worker) = &responder {
+            let fd = worker.as_raw_fd();
+            self.poll
+                .registry()
+                .register(&mut SourceFd(&fd), RESPONDER, Interest::READABLE)?;
+        }
+        let mut events = Events::with_capacity(64);
+        let mut has_requests = responder.is_some();
         loop {
-            self.ask();
-            if let Some(signal) = self.wait(&mut events, ANSWER_WAIT)? {
-                return Ok(signal);
+            let wait = if has_requests {
+                Duration::ZERO
+            } else {
+                self.wait(end_ns)
+            };
+            match self.poll.poll(&mut events, Some(wait)) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
             }
-            self.renew();
-            if let Some(signal) = self.wait(&mut events, TICK - ANSWER_WAIT)? {
-                return Ok(signal);
+            for event in &events {
+                match event.token() {
+                    RESPONDER => has_requests = true,
+                    CLOCK => _ = self.watch.was_set(),
+                    token if token.0 >= FIRST_PORT => {
+                        if let Source::System(process) = &mut self.source {
+                            process.ready(token)?;
+                        }
+                    }
+                    // Signals and names are asked for below.
+                    _ => {}
+                }
+            }
+            if let Some(worker) = &mut responder
+                && has_requests
+            {
+                has_requests = worker.take_turns(TURNS);
+            }
+            self.turn()?;
+            if let Some(ending) = self.ending(end_ns) {
+                return Ok(ending);
             }
         }
     }
 
-    fn wait(&mut self, events: &mut Events, span: Duration) -> io::Result<Option<&'static str>> {
-        match self.poll.poll(events, Some(span)) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-            _ => {}
+    /// The program ends: what is to be kept is written.
+    pub(super) fn finish(&mut self) {
+        if let Source::System(process) = &mut self.source {
+            process.finish();
         }
-        Ok(self.signals.pending().next().map(|signal| match signal {
-            SIGINT => "SIGINT",
-            SIGQUIT => "SIGQUIT",
-            SIGHUP => "SIGHUP",
-            _ => "SIGTERM",
-        }))
+    }
+
+    fn ending(&mut self, end_ns: Option<u64>) -> Option<Ending> {
+        if let Some(signal) = self.signals.pending().next() {
+            return Some(Ending::Signal(match signal {
+                SIGINT => "SIGINT",
+                SIGQUIT => "SIGQUIT",
+                SIGHUP => "SIGHUP",
+                _ => "SIGTERM",
+            }));
+        }
+        if let Source::System(process) = &self.source
+            && let Some(end) = process.end()
+        {
+            return Some(Ending::Done(end));
+        }
+        end_ns
+            .is_some_and(|end_ns| end_ns <= clock::monotonic_ns())
+            .then_some(Ending::TimeOver)
+    }
+
+    /// How long there is nothing to do.
+    fn wait(&self, end_ns: Option<u64>) -> Duration {
+        let now_ns = clock::monotonic_ns();
+        let until = |at_ns: u64| Duration::from_nanos(at_ns.saturating_sub(now_ns));
+        let work = match &self.source {
+            Source::System(process) => process.wait(),
+            _ => until(self.next_ask_ns.min(self.next_renew_ns)),
+        };
+        end_ns.map_or(work, |end_ns| work.min(until(end_ns)))
+    }
+
+    /// Does what is due.
+    fn turn(&mut self) -> io::Result<()> {
+        if let Source::System(process) = &mut self.source {
+            process.turn()?;
+            self.renew();
+            return Ok(());
+        }
+        let now_ns = clock::monotonic_ns();
+        if self.next_ask_ns <= now_ns {
+            self.ask();
+            self.next_ask_ns = now_ns + nanos(TICK);
+            self.next_renew_ns = now_ns + nanos(ANSWER_WAIT);
+        }
+        if self.next_renew_ns <= now_ns {
+            self.renew();
+            self.next_renew_ns = u64::MAX;
+        }
+        Ok(())
     }
 
     fn ask(&mut self) {
@@ -135,7 +253,9 @@ impl Timekeeper {
     /// Looks at the source, and publishes what that makes of us.
     fn renew(&mut self) {
         let now = raw_now();
-        if let Some(step_ns) = self.steps.seen(ClockPair::read()) {
+        if !matches!(self.source, Source::System(_))
+            && let Some(step_ns) = self.steps.seen(ClockPair::read())
+        {
             let step_s = NtpDuration::from_nanos(step_ns).to_seconds();
             log::warn!("the system clock was stepped by {step_s:+.6} s");
         }
@@ -149,14 +269,17 @@ impl Timekeeper {
                 follow.receive();
                 follow.variables(now, self.precision)
             }
+            Source::System(process) => *process.variables(),
         };
         let system = match &mut self.local {
             Some(local) => local.over(&sources, now),
             None => sources,
         };
-        self.tell(&system);
-        self.published.publish(&system);
-        self.system = system;
+        if system != self.system {
+            self.tell(&system);
+            self.published.publish(&system);
+            self.system = system;
+        }
     }
 
     /// One line where our state changes.
@@ -179,6 +302,26 @@ impl Timekeeper {
             log::warn!("not synchronised any more: clients are told so");
         }
     }
+}
+
+/// What `follow` says.
+fn followed(config: &TimeConfig) -> io::Result<Source> {
+    let error_ppm = config.max_clock_error_ppm;
+    Ok(match &config.follow {
+        None => Source::Nothing,
+        Some(Follow::Kernel {
+            stratum,
+            reference_id,
+        }) => Source::Kernel(FollowKernel::new(*stratum, *reference_id, error_ppm)),
+        Some(Follow::Chronyd(address)) => {
+            let sequence = u32::from_ne_bytes(random::array()?);
+            Source::Chronyd(FollowChronyd::new(address.clone(), sequence, error_ppm))
+        }
+    })
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn raw_now() -> RawTime {

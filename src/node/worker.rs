@@ -3,9 +3,10 @@
 
 use std::io;
 use std::ops::Range;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
@@ -190,6 +191,15 @@ impl Worker {
         }
         // What came before the end is answered.
         self.turn();
+    }
+
+    /// Serves without a thread of its own (`workers 0`): at most `turns` rounds. Whether there is more to do.
+    ///
+    /// What it parks in is readable when there is something to do; here that is taken note of.
+    pub fn take_turns(&mut self, turns: usize) -> bool {
+        let _ = self.poll.poll(&mut self.events, Some(Duration::ZERO));
+        self.woken = true;
+        (0..turns).all(|_| self.turn() > 0)
     }
 
     /// One round over all ports; how many datagrams it took in.
@@ -493,6 +503,13 @@ impl Worker {
         self.counters.add(Event::Parked, 1);
         let _ = self.poll.poll(&mut self.events, None);
         self.woken = true;
+    }
+}
+
+impl AsRawFd for Worker {
+    /// Of the epoll that it parks in: readable while one of its ports is.
+    fn as_raw_fd(&self) -> RawFd {
+        self.poll.as_raw_fd()
     }
 }
 

@@ -13,9 +13,11 @@
 
 #![allow(unsafe_code)]
 
+pub mod adjtimex;
 mod burst;
 mod busy_poll;
 pub mod clock;
+mod clock_watch;
 pub mod cmsg;
 pub mod ethtool;
 mod filter;
@@ -29,6 +31,7 @@ mod udp;
 pub use burst::{Burst, Datagram, LocalAddress, ReceiveStamp, TransmitStamp};
 pub use busy_poll::busy_poll_epoll;
 pub use clock::Timespec;
+pub use clock_watch::ClockWatch;
 pub use packet::{Frame, PACKET_LEN_MAX, PacketOptions, PacketPort};
 pub use udp::{PortOptions, Transmitted, UdpPort};
 

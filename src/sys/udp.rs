@@ -158,6 +158,17 @@ impl UdpPort {
         self.address
     }
 
+    /// The address that is used now: of a connected port the one that its datagrams leave from.
+    ///
+    /// # Errors
+    /// The system's reason.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        let address = self.socket.local_addr().map_err(named("getsockname"))?;
+        address
+            .as_socket()
+            .ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+    }
+
     /// Datagrams the kernel dropped because the receive queue was full, since the socket was made.
     ///
     /// # Errors

@@ -98,6 +98,9 @@ impl ReferenceId {
     /// 127.127.1.1: the local reference of ntpd and chrony.
     pub const LOCAL: Self = Self([127, 127, 1, 1]);
 
+    /// 127.127.1.255: chrony's for served time that differs from the clock while it is smoothed.
+    pub const SMOOTHED: Self = Self([127, 127, 1, 255]);
+
     /// From the four bytes as they stand in the packet.
     pub const fn from_bytes(bytes: [u8; 4]) -> Self {
         Self(bytes)

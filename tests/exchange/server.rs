@@ -193,7 +193,7 @@ impl World {
         self.mine.offset_ns += set_ns;
         if is_told {
             self.association.clock_changed(&ClockChange {
-                when,
+                at: when,
                 frequency: 0.0,
                 offset_s: if set_ns > 0 { 0.05 } else { -0.05 },
             });

@@ -206,7 +206,7 @@ pub(crate) fn associate(bytes: &[u8]) -> usize {
                 source.receive(given, step & 1 != 0, &local);
             }
             6 => source.association.clock_changed(&ClockChange {
-                when: moment(source.now_ns).cooked,
+                at: moment(source.now_ns).cooked,
                 frequency: 1e-4,
                 offset_s: f64::from(amount) - 16.0,
             }),

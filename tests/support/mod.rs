@@ -7,6 +7,7 @@
 pub(crate) mod bench;
 pub(crate) mod client;
 pub(crate) mod keys;
+pub(crate) mod lan;
 pub(crate) mod node;
 pub(crate) mod tool;
 

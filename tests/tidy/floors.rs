@@ -10,7 +10,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("auth", &["wire"]),
     ("server", &["wire", "auth"]),
     ("client", &["wire", "auth"]),
-    ("discipline", &["wire", "client"]),
+    ("discipline", &["wire", "auth", "client"]),
     ("config", RULES),
     ("control", RULES),
     ("fastpath", BELOW_RUNTIME),

@@ -1,6 +1,7 @@
 //! Which timestamps belong to one exchange, and what they show (RFC 5905 §8, RFC 9769 §2 and §3).
 
-use super::super::stamp::{ClockChange, Stamp};
+use super::super::change::ClockChange;
+use super::super::stamp::Stamp;
 use super::RequestId;
 use crate::wire::{CookedTime, HeaderView, NtpDuration, NtpTimestamp};
 
@@ -160,14 +161,14 @@ impl Times {
 
 impl Open {
     pub(super) fn change(&mut self, change: &ClockChange) {
-        self.departure.at = change.apply(self.departure.at);
+        self.departure.at = change.restate(self.departure.at);
     }
 }
 
 impl Exchange {
     pub(super) fn change(&mut self, change: &ClockChange) {
-        self.departure.at = change.apply(self.departure.at);
-        self.arrival.at = change.apply(self.arrival.at);
+        self.departure.at = change.restate(self.departure.at);
+        self.arrival.at = change.restate(self.arrival.at);
     }
 }
 

@@ -15,6 +15,11 @@ pub const REQUEST_LEN_MAX: usize = HEADER_LEN + KEY_ID_LEN + DIGEST_LEN_MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestId(pub(super) u64);
 
+impl RequestId {
+    /// Of no request.
+    pub const NONE: Self = Self(u64::MAX);
+}
+
 /// Where a request is sent from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Port {

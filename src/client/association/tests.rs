@@ -630,7 +630,7 @@ fn a_change_of_the_clock_moves_what_is_under_way() {
     let mut association = client(options());
     let (at_ns, request) = bench.next(&mut association);
     association.clock_changed(&ClockChange {
-        when: now(at_ns).cooked,
+        at: now(at_ns).cooked,
         frequency: 0.0,
         offset_s: 0.75,
     });

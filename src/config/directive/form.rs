@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::access;
 use crate::config::arguments::Arguments;
-use crate::config::error::{At, Fault};
+use crate::config::error::At;
 
 /// What one word must be.
 #[derive(Clone, Copy, Debug)]
@@ -24,16 +24,10 @@ pub(super) enum Value {
     Socket,
     /// One of these, in any case.
     OneOf(&'static [&'static str]),
-    /// One of these, in exactly this case.
-    Exactly(&'static [&'static str]),
     /// A reference id: one to four characters.
     ReferenceId,
-    /// Hexadecimal digits.
-    Hexadecimal,
     /// An option without a value.
     Nothing,
-    /// An option that is not taken, and why.
-    Refused(&'static str),
 }
 
 /// A stretch of arguments.
@@ -117,17 +111,10 @@ fn check_value(value: Value, arguments: &mut Arguments<'_>) -> Result<(), At> {
             let fits = words.iter().any(|known| known.eq_ignore_ascii_case(word));
             fits.then_some(())
         }),
-        Value::Exactly(words) => arguments.take(&words.join(" or "), |word| {
-            words.contains(&word).then_some(())
-        }),
         Value::ReferenceId => arguments.take("one to four ASCII characters", |word| {
             (word.len() <= 4 && word.is_ascii()).then_some(())
         }),
-        Value::Hexadecimal => arguments.take("hexadecimal digits", |word| {
-            u32::from_str_radix(word, 16).ok().map(drop)
-        }),
         Value::Nothing => Ok(()),
-        Value::Refused(why) => Err(arguments.at_option(Fault::Refused(why))),
     }
 }
 

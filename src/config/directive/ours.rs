@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::{Directive, Who, access};
 use crate::config::arguments::Arguments;
-use crate::config::error::{At, Fault};
+use crate::config::error::At;
 use crate::config::{ChronydAddress, Follow, Pace, Steer, Unsynchronised};
 use crate::server::Subnet;
 use crate::wire::ReferenceId;
@@ -13,13 +13,7 @@ use crate::wire::ReferenceId;
 type Read = Result<Directive, At>;
 
 pub(super) fn workers(arguments: &mut Arguments<'_>) -> Read {
-    if arguments.peek() == Some("0") {
-        arguments.option();
-        return Err(arguments.at_option(Fault::Refused(
-            "answering without a thread of its own does not exist yet; at least 1, or auto",
-        )));
-    }
-    let expected = format!("auto or a whole number from 1 to {WORKERS_MAX}");
+    let expected = format!("auto or a whole number from 0 to {WORKERS_MAX}");
     arguments.take(&expected, |word| {
         if word.eq_ignore_ascii_case("auto") {
             return Some(Directive::Workers(None));
@@ -27,7 +21,7 @@ pub(super) fn workers(arguments: &mut Arguments<'_>) -> Read {
         let workers = word
             .parse()
             .ok()
-            .filter(|n| (1..=WORKERS_MAX).contains(n))?;
+            .filter(|n| (0..=WORKERS_MAX).contains(n))?;
         Some(Directive::Workers(Some(workers)))
     })
 }

@@ -6,10 +6,10 @@ mod time;
 use super::Grammar::{Check, Read};
 use super::Support::{Honoured, NotYet, Refused};
 use super::form::Part::{One, Optional, Options};
-use super::form::Value::{Address, Integer, OneOf, Socket, Word};
+use super::form::Value::{Address, Integer, Socket, Word};
 use super::form::{PORT, POSITIVE, Value};
 use super::source::HWTIMESTAMP;
-use super::{Grammar, Row, Support, ours, server};
+use super::{Grammar, Row, Support, clock, ours, server};
 
 const fn row(
     name: &'static str,
@@ -100,8 +100,8 @@ const SERVER: &[Row] = &[
     row(
         "smoothtime",
         "PPM PPM/S [leaponly]",
-        Check(&[One(POSITIVE), One(POSITIVE), Optional(OneOf(&["leaponly"]))]),
-        NotYet(SMOOTHING),
+        Read(clock::smoothtime),
+        Honoured,
     ),
     row(
         "hwtimestamp",
@@ -157,7 +157,7 @@ const FILES: &[Row] = &[
         "sourcedir",
         "DIRECTORY...",
         Read(server::sourcedir),
-        NotYet(SOURCE),
+        Honoured,
     ),
 ];
 
@@ -201,11 +201,9 @@ const COUNT: Value = Integer(0, i32::MAX as i64);
 
 // What NotYet rows wait for. The text continues "not in force yet: ".
 const BROADCAST: &str = "sending broadcasts";
-const SMOOTHING: &str = "smoothing of served time; clients get unsmoothed time";
 const HARDWARE: &str = "hardware timestamps; the kernel's are used";
 const PTP: &str = "NTP over PTP";
 const METRICS: &str = "metrics over HTTP";
-const SOURCE: &str = "time sources; use `follow` or `local`";
 const DISCIPLINE: &str = "clock discipline; maser leaves the system clock alone";
 
 // Why rows are accepted or refused.

@@ -25,7 +25,7 @@ fn names_are_in_lower_case_and_unique() {
 #[test]
 fn names_and_options_have_any_case() {
     assert_eq!(read("PORT 11123"), Ok(Directive::Port(11123)));
-    assert_eq!(read("Server a MinPoll 3"), Ok(Directive::Checked));
+    assert_eq!(read("Server a MinPoll 3"), read("server a minpoll 3"));
     assert_eq!(read("pace SPIN"), Ok(Directive::Pace(Pace::Spin)));
 }
 
@@ -78,7 +78,7 @@ fn forms_as_the_manual_has_them() {
         "pool a maxsources 16 iburst presend 9 copy",
         "peer 2001:db8::1 key 4294967295 minpoll -7 version 3",
     ] {
-        assert_eq!(read(line), Ok(Directive::Checked), "{line}");
+        assert!(read(line).is_ok(), "{line}: {:?}", read(line));
     }
 }
 
@@ -173,7 +173,6 @@ fn what_would_be_a_lie_is_refused() {
         ("ntsserverkey /k", 1),
         ("ntpsigndsocket /s", 1),
         ("mailonchange a@example.net 0.5", 1),
-        ("workers 0", 9),
     ] {
         let at = parse(&words(line)).unwrap_err();
         assert!(matches!(at.fault, Fault::Refused(_)), "{line}: {at:?}");

@@ -1,13 +1,14 @@
 //! Rows about chronyc, logs, NTS, and what is obsolete.
 
-use super::super::Grammar::{self, Check};
+use super::super::Grammar::{self, Check, Read};
 use super::super::Row;
-use super::super::Support::{Accepted, NotYet, Refused};
+use super::super::Support::{Accepted, Honoured, NotYet, Refused};
+use super::super::clock;
 use super::super::form::Part::{Each, One, Optional, Options, Subnet};
-use super::super::form::Value::{AddressOrPath, Exactly, Integer, Word};
-use super::super::form::{ANY_NUMBER, PORT, POSITIVE, Value};
+use super::super::form::Value::{AddressOrPath, Integer, Word};
+use super::super::form::{PORT, POSITIVE, Value};
 use super::super::source::HOST;
-use super::{COUNT, DISCIPLINE, NO_ARGUMENTS, SOURCE, row};
+use super::{COUNT, NO_ARGUMENTS, row};
 
 /// chronyc.
 pub(super) const CONTROL: &[Row] = &[
@@ -52,31 +53,11 @@ pub(super) const CONTROL: &[Row] = &[
 
 /// Logs and dumps.
 pub(super) const LOGS: &[Row] = &[
-    row("log", "[LOG...]", Check(&[Each(LOG)]), NotYet(STATISTICS)),
-    row(
-        "logdir",
-        "DIRECTORY",
-        Check(&[One(Word("a path"))]),
-        NotYet(STATISTICS),
-    ),
-    row(
-        "logbanner",
-        "LINES",
-        Check(&[One(COUNT)]),
-        Accepted("there is no statistics log yet, hence no banner in it"),
-    ),
-    row(
-        "logchange",
-        "SECONDS",
-        Check(&[One(ANY_NUMBER)]),
-        NotYet(DISCIPLINE),
-    ),
-    row(
-        "dumpdir",
-        "DIRECTORY",
-        Check(&[One(Word("a path"))]),
-        NotYet(SOURCE),
-    ),
+    row("log", "[LOG...]", Read(clock::log), Honoured),
+    row("logdir", "DIRECTORY", Read(clock::logdir), Honoured),
+    row("logbanner", "LINES", Read(clock::logbanner), Honoured),
+    row("logchange", "SECONDS", Read(clock::logchange), Honoured),
+    row("dumpdir", "DIRECTORY", Read(clock::dumpdir), Honoured),
     row(
         "dumponexit",
         "",
@@ -212,17 +193,6 @@ const ANYTHING: Grammar = Check(&[Each(Word("anything"))]);
 /// An AEAD algorithm's number (RFC 5116 §6).
 const AEAD: Value = Integer(1, 65535);
 
-const LOG: Value = Exactly(&[
-    "rawmeasurements",
-    "measurements",
-    "statistics",
-    "selection",
-    "tracking",
-    "rtc",
-    "refclocks",
-    "tempcomp",
-]);
-
 /// As `ratelimit`, but for `kod`: chronyc and NTS-KE know no kiss.
 const COMMAND_RATE_LIMIT: &[(&str, Value)] = &[
     ("interval", Integer(-19, 12)),
@@ -232,7 +202,6 @@ const COMMAND_RATE_LIMIT: &[(&str, Value)] = &[
 
 // What rows wait for, and why others are accepted or refused.
 const COMMANDS: &str = "chronyc's protocol; no command is taken";
-const STATISTICS: &str = "statistics logs; none is written";
 const NTS_SERVER: &str = "it tunes the NTS server, which cannot be switched on here";
 const NTS_CLIENT: &str = "it tunes NTS sources, which cannot be named here";
 const NTS_FILES: &str = "there are no NTS cookies and keys to keep";

@@ -1,34 +1,20 @@
 //! Rows about where the time comes from and what is done with the clock.
 
-use super::super::Grammar::Check;
+use super::super::Grammar::{Check, Read};
 use super::super::Row;
-use super::super::Support::NotYet;
-use super::super::form::Part::{Each, One, Options, Tempcomp};
-use super::super::form::Value::{Address, Integer, OneOf, Word};
-use super::super::form::{ANY_NUMBER, PORT, POSITIVE, Value};
-use super::super::source::{HOST, PEER, POOL, REFCLOCK, SERVER};
-use super::{COUNT, DISCIPLINE, NO_ARGUMENTS, SOURCE, row};
+use super::super::Support::{Honoured, NotYet};
+use super::super::clock;
+use super::super::form::Part::{One, Options, Tempcomp};
+use super::super::form::Value::{OneOf, Word};
+use super::super::form::{POSITIVE, Value};
+use super::super::source::{self, REFCLOCK};
+use super::{DISCIPLINE, NO_ARGUMENTS, row};
 
 /// Time sources.
 pub(super) const SOURCES: &[Row] = &[
-    row(
-        "server",
-        "HOST [OPTION...]",
-        Check(&[One(HOST), Options(SERVER)]),
-        NotYet(SOURCE),
-    ),
-    row(
-        "pool",
-        "HOST [OPTION...]",
-        Check(&[One(HOST), Options(POOL)]),
-        NotYet(SOURCE),
-    ),
-    row(
-        "peer",
-        "HOST [OPTION...]",
-        Check(&[One(HOST), Options(PEER)]),
-        NotYet(SOURCE),
-    ),
+    row("server", "HOST [OPTION...]", Read(source::server), Honoured),
+    row("pool", "HOST [OPTION...]", Read(source::pool), Honoured),
+    row("peer", "HOST [OPTION...]", Read(source::peer), Honoured),
     row(
         "refclock",
         "DRIVER PARAMETER [OPTION...]",
@@ -42,28 +28,28 @@ pub(super) const SOURCES: &[Row] = &[
     row(
         "initstepslew",
         "SECONDS [HOST...]",
-        Check(&[One(POSITIVE), Each(HOST)]),
-        NotYet(SOURCE),
+        Read(source::initstepslew),
+        Honoured,
     ),
     row(
         "acquisitionport",
         "PORT",
-        Check(&[One(PORT)]),
-        NotYet(SOURCE),
+        Read(source::acquisitionport),
+        Honoured,
     ),
     row(
         "bindacqaddress",
         "ADDRESS",
-        Check(&[One(Address)]),
-        NotYet(SOURCE),
+        Read(source::bindacqaddress),
+        Honoured,
     ),
     row(
         "bindacqdevice",
         "INTERFACE",
-        Check(&[One(Word("an interface"))]),
-        NotYet(SOURCE),
+        Read(source::bindacqdevice),
+        Honoured,
     ),
-    row("refresh", "SECONDS", Check(&[One(COUNT)]), NotYet(SOURCE)),
+    row("refresh", "SECONDS", Read(source::refresh), Honoured),
 ];
 
 /// Selection among sources.
@@ -71,69 +57,39 @@ pub(super) const SELECTION: &[Row] = &[
     row(
         "authselectmode",
         "MODE",
-        Check(&[One(OneOf(&["require", "prefer", "mix", "ignore"]))]),
-        NotYet(SOURCE),
+        Read(source::authselectmode),
+        Honoured,
     ),
     row(
         "combinelimit",
         "RATIO",
-        Check(&[One(POSITIVE)]),
-        NotYet(SOURCE),
+        Read(source::combinelimit),
+        Honoured,
     ),
     row(
         "maxdistance",
         "SECONDS",
-        Check(&[One(POSITIVE)]),
-        NotYet(SOURCE),
+        Read(source::maxdistance),
+        Honoured,
     ),
-    row(
-        "maxjitter",
-        "SECONDS",
-        Check(&[One(POSITIVE)]),
-        NotYet(SOURCE),
-    ),
-    row(
-        "maxstratum",
-        "STRATUM",
-        Check(&[One(Integer(0, 16))]),
-        NotYet(SOURCE),
-    ),
-    row(
-        "minstratum",
-        "STRATUM",
-        Check(&[One(Integer(0, 16))]),
-        NotYet(SOURCE),
-    ),
-    row(
-        "minsources",
-        "SOURCES",
-        Check(&[One(COUNT)]),
-        NotYet(SOURCE),
-    ),
+    row("maxjitter", "SECONDS", Read(source::maxjitter), Honoured),
+    row("maxstratum", "STRATUM", Read(source::maxstratum), Honoured),
+    row("minstratum", "STRATUM", Read(source::minstratum), Honoured),
+    row("minsources", "SOURCES", Read(source::minsources), Honoured),
     row(
         "reselectdist",
         "SECONDS",
-        Check(&[One(POSITIVE)]),
-        NotYet(SOURCE),
+        Read(source::reselectdist),
+        Honoured,
     ),
     row(
         "stratumweight",
         "SECONDS",
-        Check(&[One(POSITIVE)]),
-        NotYet(SOURCE),
+        Read(source::stratumweight),
+        Honoured,
     ),
-    row(
-        "minsamples",
-        "SAMPLES",
-        Check(&[One(Integer(0, 64))]),
-        NotYet(SOURCE),
-    ),
-    row(
-        "maxsamples",
-        "SAMPLES",
-        Check(&[One(Integer(0, 64))]),
-        NotYet(SOURCE),
-    ),
+    row("minsamples", "SAMPLES", Read(source::minsamples), Honoured),
+    row("maxsamples", "SAMPLES", Read(source::maxsamples), Honoured),
 ];
 
 /// Discipline of the clock.
@@ -141,51 +97,36 @@ pub(super) const CLOCK: &[Row] = &[
     row(
         "makestep",
         "THRESHOLD LIMIT",
-        Check(&[One(ANY_NUMBER), One(ANY_COUNT)]),
-        NotYet(DISCIPLINE),
+        Read(clock::makestep),
+        Honoured,
     ),
     row(
         "driftfile",
         "FILE [interval SECONDS]",
-        Check(&[One(Word("a path")), Options(&[("interval", COUNT)])]),
-        NotYet(DISCIPLINE),
+        Read(clock::driftfile),
+        Honoured,
     ),
-    row(
-        "maxupdateskew",
-        "PPM",
-        Check(&[One(POSITIVE)]),
-        NotYet(DISCIPLINE),
-    ),
-    row("rtcsync", "", NO_ARGUMENTS, NotYet(DISCIPLINE)),
+    row("maxupdateskew", "PPM", Read(clock::maxupdateskew), Honoured),
+    row("rtcsync", "", Read(clock::rtcsync), Honoured),
     row(
         "corrtimeratio",
         "RATIO",
-        Check(&[One(POSITIVE)]),
-        NotYet(DISCIPLINE),
+        Read(clock::corrtimeratio),
+        Honoured,
     ),
-    row(
-        "maxdrift",
-        "PPM",
-        Check(&[One(POSITIVE)]),
-        NotYet(DISCIPLINE),
-    ),
-    row(
-        "maxslewrate",
-        "PPM",
-        Check(&[One(POSITIVE)]),
-        NotYet(DISCIPLINE),
-    ),
+    row("maxdrift", "PPM", Read(clock::maxdrift), Honoured),
+    row("maxslewrate", "PPM", Read(clock::maxslewrate), Honoured),
     row(
         "maxchange",
         "SECONDS START IGNORE",
-        Check(&[One(POSITIVE), One(ANY_COUNT), One(ANY_COUNT)]),
-        NotYet(DISCIPLINE),
+        Read(clock::maxchange),
+        Honoured,
     ),
     row(
         "fallbackdrift",
         "MIN MAX",
-        Check(&[One(ANY_COUNT), One(ANY_COUNT)]),
-        NotYet(DISCIPLINE),
+        Read(clock::fallbackdrift),
+        Honoured,
     ),
     row(
         "tempcomp",
@@ -198,24 +139,9 @@ pub(super) const CLOCK: &[Row] = &[
 
 /// Leap seconds.
 pub(super) const LEAP: &[Row] = &[
-    row(
-        "leapsecmode",
-        "MODE",
-        Check(&[One(OneOf(&["system", "step", "slew", "ignore"]))]),
-        NotYet(LEAP_SECONDS),
-    ),
-    row(
-        "leapsectz",
-        "ZONE",
-        Check(&[One(Word("a time zone"))]),
-        NotYet(LEAP_SECONDS),
-    ),
-    row(
-        "leapseclist",
-        "FILE",
-        Check(&[One(Word("a path"))]),
-        NotYet(LEAP_SECONDS),
-    ),
+    row("leapsecmode", "MODE", Read(clock::leapsecmode), Honoured),
+    row("leapsectz", "ZONE", Read(clock::leapsectz), Honoured),
+    row("leapseclist", "FILE", Read(clock::leapseclist), Honoured),
 ];
 
 /// The real-time clock.
@@ -247,12 +173,8 @@ pub(super) const RTC: &[Row] = &[
     ),
 ];
 
-/// A number of things, or seconds; where negative means without limit, or never.
-const ANY_COUNT: Value = Integer(i32::MIN as i64, i32::MAX as i64);
-
 const DRIVER: Value = OneOf(&["PPS", "SOCK", "SHM", "PHC", "RTC"]);
 
 // What rows wait for.
 const REFERENCE_CLOCK: &str = "reference clocks; use `follow` or `local`";
-const LEAP_SECONDS: &str = "leap seconds of our own; with `follow` they come from there";
 const RTC_CLOCK: &str = "the real-time clock; maser leaves it alone";

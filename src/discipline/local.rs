@@ -1,6 +1,5 @@
 //! chrony's `local`: when we serve as a reference of our own.
 
-use crate::config::Local;
 use crate::wire::{
     LeapIndicator, NtpDuration, NtpTimestamp, RawTime, ReferenceId, SystemVariables,
 };
@@ -8,9 +7,26 @@ use crate::wire::{
 /// A local reference's reference timestamp is renewed this often, in seconds (as chrony does).
 const REFERENCE_UPDATE_S: f64 = 64.0;
 
+/// `local`: serve as a reference of our own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Local {
+    /// `stratum`, 1 to 15.
+    pub stratum: u8,
+    /// `orphan`
+    pub orphan: bool,
+    /// `distance` in seconds: root distance beyond which the local reference takes over.
+    pub distance_s: f64,
+    /// `activate` in seconds: not before the root distance was once below this.
+    pub activate_s: f64,
+    /// `waitsynced` in seconds: least time since the last clock update.
+    pub wait_synced_s: f64,
+    /// `waitunsynced` in seconds: least time without synchronisation.
+    pub wait_unsynced_s: f64,
+}
+
 /// Decides, tick by tick, whether the local reference stands in for what there is.
 #[derive(Clone, Debug)]
-pub(super) struct LocalReference {
+pub struct LocalReference {
     local: Local,
     /// The root distance was once below `activate`.
     activated: bool,
@@ -21,7 +37,7 @@ pub(super) struct LocalReference {
 
 impl LocalReference {
     /// For a configured `local`.
-    pub(super) const fn new(local: Local) -> Self {
+    pub const fn new(local: Local) -> Self {
         Self {
             local,
             activated: false,
@@ -31,7 +47,7 @@ impl LocalReference {
     }
 
     /// What to publish at `now`, given what the sources say.
-    pub(super) fn over(&mut self, sources: &SystemVariables, now: RawTime) -> SystemVariables {
+    pub fn over(&mut self, sources: &SystemVariables, now: RawTime) -> SystemVariables {
         if self.takes_over(sources, now) {
             self.variables(sources, now)
         } else {

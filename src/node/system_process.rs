@@ -1,0 +1,394 @@
+//! The system process at work: its sockets, names, files, and the kernel's clock.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::unix::SourceFd;
+use mio::{Interest, Poll, Registry, Token, Waker};
+
+use super::drift_file::DriftFile;
+use super::dump_files::DumpFiles;
+use super::kernel_form::Kernel;
+use super::logs::{Logs, SourceName};
+use super::records;
+use super::resolver::Resolver;
+use super::source_port::{SourcePort, SourcePortOptions, source_burst};
+use super::steps::{ClockPair, Steps};
+use crate::auth::KeyStore;
+use crate::client::{Port, Request, RequestId, StampSource};
+use crate::discipline::{
+    Action, End, Moment, Notice, RawStamp, Severity, SourceId, System, SystemOptions,
+};
+use crate::sys::{Burst, Timespec, random};
+use crate::wire::{NtpTimestamp, RawTime, SystemVariables};
+
+/// The first token of a source's port; those below are the timekeeper's.
+pub(super) const FIRST_PORT: usize = 16;
+
+/// All that the system process begins with.
+pub(super) struct SystemStart {
+    pub(super) options: SystemOptions,
+    pub(super) kernel: Kernel,
+    pub(super) keys: Arc<KeyStore>,
+    /// Where requests are sent from.
+    pub(super) ports: SourcePortOptions,
+    /// The port at which we serve; 0: none.
+    pub(super) serving_port: u16,
+    /// The files of `log`.
+    pub(super) logs: Logs,
+    /// `driftfile`
+    pub(super) drift_file: Option<DriftFile>,
+    /// `dumpdir`
+    pub(super) dumps: Option<DumpFiles>,
+    /// `-r`
+    pub(super) reads_dumps: bool,
+}
+
+impl SystemStart {
+    /// Takes the clock over. Answers of the resolver come with the token `names`.
+    ///
+    /// # Errors
+    /// The kernel's clock, randomness or a thread cannot be had.
+    pub(super) fn begin(
+        mut self,
+        poll: &Poll,
+        names: Token,
+        precision: i8,
+    ) -> io::Result<SystemProcess> {
+        let resolver = Resolver::start(Waker::new(poll.registry(), names)?)?;
+        self.options.precision = precision;
+        self.options.start_unix_s = ClockPair::read().real.secs;
+        let mut pool = RandomBits::draw()?;
+        let random = Box::new(move || pool.next());
+        let system = System::new(self.options, self.kernel, self.keys, random, now())?;
+        let mut process = SystemProcess {
+            system,
+            registry: poll.registry().try_clone()?,
+            resolver,
+            options: self.ports,
+            serving_port: self.serving_port,
+            ports: BTreeMap::new(),
+            by_source: BTreeMap::new(),
+            next_token: FIRST_PORT,
+            burst: source_burst(),
+            steps: Steps::default(),
+            logs: self.logs,
+            drift_file: self.drift_file,
+            dumps_to_read: self.dumps.clone().filter(|_| self.reads_dumps),
+            dumps: self.dumps,
+            end: None,
+        };
+        process.steps.seen(ClockPair::read());
+        process.act()?;
+        if let Some(dumps) = &process.dumps {
+            // What is not read now is too old for whoever comes later.
+            dumps.remove_all();
+        }
+        Ok(process)
+    }
+}
+
+/// The kernel's random bits, some at a time.
+struct RandomBits {
+    left: Vec<u64>,
+}
+
+impl RandomBits {
+    fn draw() -> io::Result<Self> {
+        let bytes: [u8; 256] = random::array()?;
+        let words = bytes.as_chunks::<8>().0.iter();
+        Ok(Self {
+            left: words.map(|word| u64::from_ne_bytes(*word)).collect(),
+        })
+    }
+
+    /// Nobody can guess it. The kernel gave bits at the start, so it does now.
+    fn next(&mut self) -> u64 {
+        loop {
+            if let Some(word) = self.left.pop() {
+                return word;
+            }
+            if let Ok(more) = Self::draw() {
+                *self = more;
+            }
+        }
+    }
+}
+
+/// [`System`] with all that it asks for.
+pub(super) struct SystemProcess {
+    system: System<Kernel>,
+    registry: Registry,
+    resolver: Resolver,
+    options: SourcePortOptions,
+    /// The port at which we serve.
+    serving_port: u16,
+    ports: BTreeMap<usize, OpenPort>,
+    by_source: BTreeMap<SourceId, usize>,
+    next_token: usize,
+    burst: Burst,
+    steps: Steps,
+    logs: Logs,
+    drift_file: Option<DriftFile>,
+    /// `dumpdir`
+    dumps: Option<DumpFiles>,
+    /// `-r`, until all that is in the configuration has an address.
+    dumps_to_read: Option<DumpFiles>,
+    end: Option<End>,
+}
+
+struct OpenPort {
+    source: SourceId,
+    port: SourcePort,
+    /// The last request that was sent there.
+    request: RequestId,
+    is_serving: bool,
+}
+
+impl SystemProcess {
+    /// What we say of ourselves.
+    pub(super) const fn variables(&self) -> &SystemVariables {
+        self.system.variables()
+    }
+
+    /// Why the program is to end, if it is.
+    pub(super) const fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    /// How long nothing is to be done.
+    pub(super) fn wait(&self) -> Duration {
+        let now_ns = now().monotonic_ns;
+        Duration::from_nanos(self.system.next_deadline().saturating_sub(now_ns))
+    }
+
+    /// Does what is due. Somebody may have set the clock meanwhile.
+    ///
+    /// # Errors
+    /// The kernel's clock cannot be had.
+    pub(super) fn turn(&mut self) -> io::Result<()> {
+        self.look_for_steps()?;
+        self.system.timeout(now())?;
+        while let Some((name, addresses)) = self.resolver.answer() {
+            self.system.resolved(name, &addresses, now());
+        }
+        if let (Some(file), Some(drift)) = (&mut self.drift_file, self.system.drift()) {
+            file.offer(&drift, now().monotonic_ns);
+        }
+        self.act()
+    }
+
+    /// A port has something.
+    ///
+    /// # Errors
+    /// The kernel's clock cannot be had.
+    pub(super) fn ready(&mut self, token: Token) -> io::Result<()> {
+        self.look_for_steps()?;
+        let Some(open) = self.ports.get(&token.0) else {
+            return Ok(()); // It was closed since.
+        };
+        let (system, source, request) = (&mut self.system, open.source, open.request);
+        let own = open.port.own_address();
+        open.port.departures(&mut self.burst, |left| {
+            let stamp = RawStamp {
+                at: raw_time(left),
+                error_s: 0.0,
+                source: StampSource::Kernel,
+            };
+            system.departed(source, request, stamp, own);
+        });
+        let mut outcome = Ok(());
+        open.port.receive(&mut self.burst, |received| {
+            let now = now();
+            let stamp = received.stamp.map_or(
+                RawStamp {
+                    at: now.raw,
+                    error_s: 0.0,
+                    source: StampSource::Daemon,
+                },
+                |at| RawStamp {
+                    at: raw_time(at),
+                    error_s: 0.0,
+                    source: StampSource::Kernel,
+                },
+            );
+            if outcome.is_ok() {
+                outcome = system.received(source, received.packet, stamp, now);
+            }
+        });
+        outcome?;
+        self.act()
+    }
+
+    /// The program ends: the clock is left as it is kept best.
+    pub(super) fn finish(&mut self) {
+        if let Err(error) = self.system.end(now()) {
+            log::warn!("the clock's frequency cannot be set: {error}");
+        }
+        if let (Some(file), Some(drift)) = (&mut self.drift_file, self.system.drift()) {
+            file.write(&drift);
+        }
+        if let Some(files) = &self.dumps {
+            for (address, dump) in self.system.dumps() {
+                files.save(SourceName::Address(address), &dump);
+            }
+        }
+    }
+
+    /// Somebody else's steps; our own are known.
+    fn look_for_steps(&mut self) -> io::Result<()> {
+        let own = self.system.clock().kernel().take_own_steps();
+        let pair = ClockPair::read();
+        let Some(step_ns) = self.steps.seen(pair) else {
+            return Ok(());
+        };
+        let moment = now();
+        if own || self.system.makes_leap_second(step_ns, moment) {
+            return Ok(());
+        }
+        let step_s = NtpSeconds(step_ns);
+        log::warn!("the system clock was stepped by {step_s} s");
+        self.system.clock_jumped(moment)
+    }
+
+    /// Does what the system process asks for.
+    fn act(&mut self) -> io::Result<()> {
+        while let Some(action) = self.system.next_action() {
+            match action {
+                Action::Send {
+                    source,
+                    to,
+                    request,
+                } => self.send(source, to, &request)?,
+                Action::Close { source } => self.close(source),
+                Action::Resolve { name, host, family } => self.resolver.ask(name, host, family),
+                Action::Appeared {
+                    source,
+                    address,
+                    host,
+                    is_authenticated,
+                } => {
+                    let kept = self.dumps_to_read.as_ref().and_then(|files| {
+                        let address = SourceName::Address(address);
+                        files.load(address, Some(&host), is_authenticated)
+                    });
+                    if let Some(dump) = kept {
+                        self.system.restore(source, &dump);
+                    }
+                }
+                Action::Record(record) => records::write(&mut self.logs, &record),
+                Action::Notice(notice) => tell(&notice),
+                Action::End(end) => self.end = Some(end),
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, source: SourceId, to: SocketAddr, request: &Request) -> io::Result<()> {
+        let token = match self.port_for(source, to, request.from) {
+            Ok(token) => token,
+            Err(error) => {
+                log::debug!("{to}: no port: {error}");
+                self.system.send_failed(source, request.id);
+                return Ok(());
+            }
+        };
+        let Some(open) = self.ports.get_mut(&token) else {
+            return Ok(());
+        };
+        open.request = request.id;
+        let before = now().raw;
+        if !open.port.send(request.bytes(), &mut self.burst) {
+            log::debug!("{to}: the request could not be sent");
+            self.system.send_failed(source, request.id);
+            return Ok(());
+        }
+        let stamp = RawStamp {
+            at: before,
+            error_s: 0.0,
+            source: StampSource::Daemon,
+        };
+        let own = open.port.own_address();
+        self.system.departed(source, request.id, stamp, own);
+        Ok(())
+    }
+
+    fn port_for(&mut self, source: SourceId, to: SocketAddr, from: Port) -> io::Result<usize> {
+        if let Some(token) = self.by_source.get(&source)
+            && from == Port::Serving
+            && self.ports.get(token).is_some_and(|o| o.port.peer() == to)
+        {
+            return Ok(*token);
+        }
+        self.drop_port(source);
+        let port = match from {
+            Port::New => SourcePort::open(to, &self.options)?,
+            Port::Serving => SourcePort::open_serving(to, self.serving_port, &self.options)?,
+        };
+        let token = self.next_token;
+        self.next_token += 1;
+        let fd = port.as_raw_fd();
+        self.registry
+            .register(&mut SourceFd(&fd), Token(token), Interest::READABLE)?;
+        let open = OpenPort {
+            source,
+            port,
+            request: RequestId::NONE,
+            is_serving: from == Port::Serving,
+        };
+        self.ports.insert(token, open);
+        self.by_source.insert(source, token);
+        Ok(token)
+    }
+
+    /// No reply is expected; a peer may still have something to say.
+    fn close(&mut self, source: SourceId) {
+        let token = self.by_source.get(&source);
+        let open = token.and_then(|token| self.ports.get(token));
+        if open.is_some_and(|open| !open.is_serving) {
+            self.drop_port(source);
+        }
+    }
+
+    fn drop_port(&mut self, source: SourceId) {
+        // Closing the descriptor takes it out of the epoll.
+        if let Some(token) = self.by_source.remove(&source) {
+            self.ports.remove(&token);
+        }
+    }
+}
+
+/// Nanoseconds, to be shown as seconds.
+struct NtpSeconds(i64);
+
+impl std::fmt::Display for NtpSeconds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let seconds = crate::wire::NtpDuration::from_nanos(self.0).to_seconds();
+        write!(f, "{seconds:+.6}")
+    }
+}
+
+fn tell(notice: &Notice) {
+    match notice.severity {
+        Severity::Information => log::info!("{}", notice.text),
+        Severity::Warning => log::warn!("{}", notice.text),
+        Severity::Error => log::error!("{}", notice.text),
+    }
+}
+
+/// Now, by both clocks.
+pub(super) fn now() -> Moment {
+    let pair = ClockPair::read();
+    Moment {
+        monotonic_ns: pair.monotonic_ns,
+        raw: raw_time(pair.real),
+    }
+}
+
+fn raw_time(at: Timespec) -> RawTime {
+    RawTime(NtpTimestamp::from_unix(at.secs, at.nanos))
+}

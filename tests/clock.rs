@@ -1,0 +1,487 @@
+//! The node keeps time of its own: above it servers that are off by a known line, a bad network, Debian's chronyd;
+//! below it Debian's chronyd. Always with `-x`: the machine's clock is what all is measured against.
+
+#[expect(dead_code, reason = "other tests change it while it runs")]
+#[path = "impaired/proxy.rs"]
+mod proxy;
+#[path = "impaired/skewed.rs"]
+mod skewed;
+#[expect(dead_code, reason = "other tests use the rest of it")]
+mod support;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use maser::auth::KeyStore;
+use maser::sys::{Timespec, clock};
+use maser::wire::{HeaderMut, HeaderView, LeapIndicator, Mode, NtpTimestamp, RawTime, ReferenceId};
+use proxy::{Impairment, Proxy};
+use skewed::{Skew, SkewedServer};
+use support::keys;
+use support::lan::Lan;
+use support::node::{Directives, Folder, Node, Port, Server};
+use support::tool::{self, need, said};
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// What one exchange shows.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    at: RawTime,
+    offset_s: f64,
+    delay_s: f64,
+    leap: LeapIndicator,
+    stratum: u8,
+    root_delay_s: f64,
+    root_dispersion_s: f64,
+    reference_id: ReferenceId,
+}
+
+fn raw(at: Timespec) -> RawTime {
+    RawTime(NtpTimestamp::from_unix(at.secs, at.nanos))
+}
+
+/// Asks once; `None` without a reply.
+fn ask(server: SocketAddr) -> Option<Seen> {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    socket.connect(server).expect("loopback");
+    socket
+        .set_read_timeout(Some(Duration::from_secs(1)))
+        .expect("not zero");
+    let mut request = [0; 48];
+    let mut header = HeaderMut::new(&mut request);
+    header.set_first(LeapIndicator::NoWarning, 4, Mode::Client);
+    header.set_transmit_timestamp(NtpTimestamp::from_bits(clock::monotonic_ns()));
+    let departure = raw(clock::realtime());
+    socket.send(&request).ok()?;
+    let mut reply = [0; 256];
+    let len = socket.recv(&mut reply).ok()?;
+    let arrival = raw(clock::realtime());
+    let header = HeaderView::at_front(&reply[..len])?;
+    let there_s = (header.receive_timestamp() - departure.0).to_seconds();
+    let back_s = (header.transmit_timestamp() - arrival.0).to_seconds();
+    Some(Seen {
+        at: arrival,
+        offset_s: f64::midpoint(there_s, back_s),
+        delay_s: there_s - back_s,
+        leap: header.leap(),
+        stratum: header.stratum(),
+        root_delay_s: header.root_delay().to_duration().to_seconds(),
+        root_dispersion_s: header.root_dispersion().to_duration().to_seconds(),
+        reference_id: header.reference_id(),
+    })
+}
+
+/// The exchange of the least delay of many: what the host does between two readings is not the server's.
+fn look(server: SocketAddr) -> Seen {
+    let all = (0..40).filter_map(|_| ask(server));
+    let best = all.min_by(|a, b| a.delay_s.total_cmp(&b.delay_s));
+    best.expect("it answers")
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test waits on the real clock")]
+fn within(limit: Duration, what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
+        sleep(Duration::from_millis(50));
+    }
+}
+
+fn is_synchronised(server: SocketAddr) -> bool {
+    ask(server).is_some_and(|seen| seen.leap != LeapIndicator::NotSynchronised)
+}
+
+fn node(lines: &[&str]) -> Option<Node> {
+    Node::of(
+        Server::Maser,
+        Directives {
+            chrony: lines,
+            ..Directives::default()
+        },
+    )
+}
+
+const SKEW: Skew = Skew {
+    offset_s: 0.3,
+    frequency: 40e-6,
+    stratum: 1,
+    leap: LeapIndicator::NoWarning,
+    root_delay_s: 0.001,
+    root_dispersion_s: 0.0005,
+    is_silent: false,
+};
+
+#[test]
+fn served_time_follows_a_skewed_clock_near_and_far() {
+    let server = SkewedServer::start(LOOPBACK, 0, SKEW, KeyStore::default());
+    let millis = |tenths: u64| Duration::from_micros(tenths * 100);
+    let far = Impairment {
+        delay: [millis(15); 2],
+        jitter: [millis(10); 2],
+        ..Impairment::default()
+    };
+    let proxy = Proxy::start(server.address(), far, 3);
+    let line = |address: SocketAddr| {
+        let port = address.port();
+        format!("server 127.0.0.1 port {port} minpoll 0 maxpoll 3")
+    };
+    let (near, far) = (line(server.address()), line(proxy.address()));
+    let (Some(near), Some(far)) = (node(&[&near]), node(&[&far])) else {
+        return;
+    };
+    for node in [&near, &far] {
+        let seen = ask(node.address("127.0.0.1")).expect("it answers");
+        assert_eq!(
+            (seen.leap, seen.stratum),
+            (LeapIndicator::NotSynchronised, 0)
+        );
+    }
+    sleep(Duration::from_secs(120));
+    let error_s = |seen: &Seen| seen.offset_s - server.ahead_s(seen.at);
+    let (seen_near, seen_far) = (
+        look(near.address("127.0.0.1")),
+        look(far.address("127.0.0.1")),
+    );
+    println!(
+        "near {:+.1} us, far {:+.1} us\n{seen_near:?}\n{seen_far:?}",
+        error_s(&seen_near) * 1e6,
+        error_s(&seen_far) * 1e6
+    );
+    assert!(error_s(&seen_near).abs() < 50e-6, "{seen_near:?}");
+    assert!(error_s(&seen_far).abs() < 200e-6, "{seen_far:?}");
+    for seen in [&seen_near, &seen_far] {
+        assert_eq!((seen.leap, seen.stratum), (LeapIndicator::NoWarning, 2));
+        assert_eq!(seen.reference_id.to_bytes(), [127, 0, 0, 1]);
+        assert!((0.5e-3..5e-3).contains(&seen.root_dispersion_s), "{seen:?}");
+    }
+    assert!(
+        (1e-3..2e-3).contains(&seen_near.root_delay_s),
+        "{seen_near:?}"
+    );
+    // There and back 3 to 5 ms, and the server's own.
+    assert!(
+        (4e-3..6.5e-3).contains(&seen_far.root_delay_s),
+        "{seen_far:?}"
+    );
+}
+
+#[test]
+fn a_source_that_falls_silent_is_believed_for_a_while_only() {
+    let server = SkewedServer::start(LOOPBACK, 0, SKEW, KeyStore::default());
+    let line = format!(
+        "server 127.0.0.1 port {} iburst minpoll 0 maxpoll 0",
+        server.address().port()
+    );
+    // The doubt grows by 2 ms a second.
+    let Some(node) = node(&[&line, "maxclockerror 2000", "maxdistance 0.03"]) else {
+        return;
+    };
+    let address = node.address("127.0.0.1");
+    within(Duration::from_secs(10), "synchronised", || {
+        is_synchronised(address)
+    });
+    server.change(|skew| skew.is_silent = true);
+    let before = look(address);
+    sleep(Duration::from_secs(3));
+    let after = look(address);
+    assert_eq!(after.leap, LeapIndicator::NoWarning, "not at once");
+    let grown_s = after.root_dispersion_s - before.root_dispersion_s;
+    assert!((4e-3..12e-3).contains(&grown_s), "{grown_s}");
+    within(Duration::from_secs(30), "given up", || {
+        !is_synchronised(address)
+    });
+    server.change(|skew| skew.is_silent = false);
+    within(Duration::from_secs(30), "believed again", || {
+        is_synchronised(address)
+    });
+}
+
+/// Debian's chronyd as a server on loopback; it ends with the value.
+struct Chronyd {
+    child: Child,
+    port: Port,
+    folder: Folder,
+}
+
+impl Chronyd {
+    fn start(lines: &str) -> Option<Self> {
+        let (folder, port) = (Folder::new(), Port::free());
+        let keys = folder.write("keys", &keys::file());
+        let pid = folder.write("pid", "");
+        let text = format!(
+            "port {}\ncmdport 0\nbindcmdaddress /\nallow 127.0.0.0/8\npidfile {}\nkeyfile {}\n{lines}\n",
+            port.number,
+            pid.display(),
+            keys.display()
+        );
+        let mut command = Command::new(need("chronyd")?);
+        command.args(["-x", "-d", "-U", "-u", &tool::user("-un"), "-f"]);
+        command.arg(folder.write("conf", &text));
+        let child = folder.spawn(&mut command);
+        Some(Self {
+            child,
+            port,
+            folder,
+        })
+    }
+
+    fn address(&self) -> SocketAddr {
+        SocketAddr::new(LOOPBACK, self.port.number)
+    }
+}
+
+impl Drop for Chronyd {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- chronyd said\n{}", self.folder.log());
+        }
+    }
+}
+
+#[test]
+fn signed_and_interleaved_from_chronyd() {
+    let Some(chronyd) = Chronyd::start("local stratum 3") else {
+        return;
+    };
+    within(Duration::from_secs(5), "chronyd answers", || {
+        ask(chronyd.address()).is_some()
+    });
+    let folder = Folder::new();
+    let logs = folder.write("logs", "").with_file_name("");
+    let line = format!(
+        "server 127.0.0.1 port {} key {} xleave iburst minpoll 0 maxpoll 0",
+        chronyd.port.number,
+        keys::AES128.id
+    );
+    let logdir = format!("logdir {}", logs.display());
+    let Some(node) = node(&[&line, &logdir, "log measurements"]) else {
+        return;
+    };
+    let address = node.address("127.0.0.1");
+    within(Duration::from_secs(10), "synchronised", || {
+        is_synchronised(address)
+    });
+    sleep(Duration::from_secs(10));
+    let seen = look(address);
+    assert_eq!(seen.stratum, 4);
+    assert!(seen.offset_s.abs() < 100e-6, "{seen:?}");
+    let measurements = folder.read("measurements.log");
+    let good = measurements
+        .lines()
+        .filter(|line| line.contains("111 111 1111"));
+    let interleaved = good.clone().filter(|line| line.contains("4I"));
+    let (good, interleaved) = (good.count(), interleaved.count());
+    assert!(
+        interleaved >= 6 && interleaved + 5 >= good,
+        "{measurements}"
+    );
+}
+
+#[test]
+fn a_wrong_key_never_synchronises_and_the_log_says_why() {
+    let Some(chronyd) = Chronyd::start("local stratum 3") else {
+        return;
+    };
+    within(Duration::from_secs(5), "chronyd answers", || {
+        ask(chronyd.address()).is_some()
+    });
+    let folder = Folder::new();
+    let wrong = folder.write("wrong", &keys::WRONG.line());
+    let line = format!(
+        "server 127.0.0.1 port {} key {} iburst minpoll 0 maxpoll 0",
+        chronyd.port.number,
+        keys::WRONG.id
+    );
+    let keyfile = format!("keyfile {}", wrong.display());
+    let Some(node) = node(&[&line, &keyfile]) else {
+        return;
+    };
+    within(Duration::from_secs(40), "the reason is logged", || {
+        node.folder()
+            .read("stderr")
+            .contains("is it the same key there?")
+    });
+    assert!(!is_synchronised(node.address("127.0.0.1")));
+}
+
+/// A program that ends with the value.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// chronyc's answer as comma-separated values.
+fn chronyd_once(lan: &Lan, machine: usize, folder: &Folder, server: &str) -> Option<String> {
+    let conf = folder.write(
+        "once",
+        &format!(
+            "cmdport 0\nport 0\npidfile {}\nserver {server} iburst maxsamples 4\n",
+            folder.write("pid", "").display()
+        ),
+    );
+    let mut command = lan.command(machine, &need("chronyd")?);
+    command.args(["-x", "-Q", "-t", "20", "-U", "-u", "root", "-f"]);
+    let output = tool::run(command.arg(conf));
+    Some(said(&output))
+}
+
+#[test]
+fn three_tiers_on_a_wire_add_up() {
+    let Some(lan) = Lan::row(3) else { return };
+    let (top, bottom) = (Folder::new(), Folder::new());
+    let conf = top.write(
+        "conf",
+        &format!(
+            "local stratum 3\nallow\ncmdport 0\nbindcmdaddress /\npidfile {}\n",
+            top.write("pid", "").display()
+        ),
+    );
+    let Some(chronyd) = need("chronyd") else {
+        return;
+    };
+    let mut command = lan.command(0, &chronyd);
+    command
+        .args(["-x", "-d", "-U", "-u", "root", "-f"])
+        .arg(conf);
+    let _top = Running(top.spawn(&mut command));
+    let middle = Folder::new();
+    let conf = middle.write(
+        "conf",
+        "server 10.99.0.1 iburst minpoll 0 maxpoll 0\nallow\nworkers 1\ncmdport 0\npidfile /\n",
+    );
+    let mut command = lan.command(1, std::path::Path::new(env!("CARGO_BIN_EXE_maser")));
+    command.args(["serve", "-x", "-f"]).arg(conf);
+    let _middle = Running(middle.spawn(&mut command));
+    within(Duration::from_secs(30), "maser follows chronyd", || {
+        middle.read("stderr").contains("Selected source 10.99.0.1")
+    });
+    sleep(Duration::from_secs(2));
+    let logs = bottom.write("logs", "").with_file_name("");
+    let conf = bottom.write(
+        "conf",
+        &format!(
+            "server 10.99.1.1 iburst minpoll 0 maxpoll 0\nport 0\ncmdport 0\nbindcmdaddress {0}/sock\npidfile {0}/pid\n\
+             logdir {0}\nlog tracking measurements\n",
+            logs.display()
+        ),
+    );
+    let mut command = lan.command(2, &chronyd);
+    command
+        .args(["-x", "-d", "-U", "-u", "root", "-f"])
+        .arg(conf);
+    let _bottom = Running(bottom.spawn(&mut command));
+    within(Duration::from_secs(30), "chronyd follows maser", || {
+        bottom.read("tracking.log").lines().count() > 5
+    });
+    let tracking = bottom.read("tracking.log");
+    let last: Vec<&str> = tracking
+        .lines()
+        .last()
+        .expect("lines")
+        .split_whitespace()
+        .collect();
+    // Date, time, address, stratum, frequency, skew, offset, leap, combined, sd, remaining, root delay, dispersion.
+    assert_eq!((last[2], last[3]), ("10.99.1.1", "5"), "{tracking}");
+    let value = |at: usize| last[at].parse::<f64>().expect("a number");
+    assert!(value(6).abs() < 200e-6, "{tracking}");
+    let (root_delay_s, root_dispersion_s) = (value(11), value(12));
+    let measured = bottom.read("measurements.log");
+    let line: Vec<&str> = measured
+        .lines()
+        .last()
+        .expect("lines")
+        .split_whitespace()
+        .collect();
+    let peer_delay_s: f64 = line[12].parse().expect("a number");
+    assert!(
+        root_delay_s > peer_delay_s * 0.5 && root_delay_s < 5e-3,
+        "{root_delay_s} {peer_delay_s}\n{measured}"
+    );
+    assert!((1e-6..20e-3).contains(&root_dispersion_s), "{tracking}");
+}
+
+#[test]
+fn the_guides_file_works_end_to_end() {
+    let Some(lan) = Lan::row(2) else { return };
+    for last in 11..=15 {
+        lan.ip(0, &format!("addr add 10.99.0.{last}/32 dev lo"));
+    }
+    lan.ip(1, "route add 10.99.0.11/32 via 10.99.0.1");
+    for last in 12..=15 {
+        lan.ip(1, &format!("route add 10.99.0.{last}/32 via 10.99.0.1"));
+    }
+    lan.ip(1, "addr add 192.168.7.1/24 dev lo");
+    let (Some(chronyd), Some(unshare)) = (need("chronyd"), need("unshare")) else {
+        return;
+    };
+    let pool = Folder::new();
+    let conf = pool.write(
+        "conf",
+        &format!(
+            "local stratum 2\nallow\ncmdport 0\nbindcmdaddress /\npidfile {}\n",
+            pool.write("pid", "").display()
+        ),
+    );
+    let mut command = lan.command(0, &chronyd);
+    command
+        .args(["-x", "-d", "-U", "-u", "root", "-f"])
+        .arg(conf);
+    let _pool = Running(pool.spawn(&mut command));
+
+    let farm = Folder::new();
+    let hosts = "127.0.0.1 localhost\n10.99.0.11 0.pool.ntp.org\n10.99.0.12 0.pool.ntp.org\n\
+                 10.99.0.13 0.pool.ntp.org\n10.99.0.14 0.pool.ntp.org\n10.99.0.15 time1.example.net\n";
+    let hosts = farm.write("hosts", hosts);
+    for folder in ["etc", "lib", "log"] {
+        let path = hosts.with_file_name(folder);
+        std::fs::create_dir_all(path).expect("our folder");
+    }
+    std::fs::write(hosts.with_file_name("etc/chrony.keys"), keys::file()).expect("our folder");
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/conf/guide.conf");
+    let here = hosts.parent().expect("a folder").display().to_string();
+    // The files that the guide names, in this program's view of the machine only.
+    let script = format!(
+        "mount --bind {here}/hosts /etc/hosts && mkdir -p /etc/chrony /var/lib/chrony /var/log/chrony && \
+         mount --bind {here}/etc /etc/chrony && mount --bind {here}/lib /var/lib/chrony && \
+         mount --bind {here}/log /var/log/chrony && exec {} serve -x -f {guide}",
+        env!("CARGO_BIN_EXE_maser")
+    );
+    let mut command = lan.command(1, &unshare);
+    command.args(["--mount", "sh", "-c", &script]);
+    let mut running = Running(farm.spawn(command.stdin(Stdio::null())));
+    within(
+        Duration::from_secs(30),
+        "it follows one of the pool",
+        || farm.read("stderr").contains("Selected source 10.99.0.1"),
+    );
+    // All five are measured, and its clients are served.
+    within(Duration::from_secs(60), "all five are measured", || {
+        let measurements = farm.read("log/measurements.log");
+        (11..=15).all(|last| measurements.contains(&format!("10.99.0.{last} ")))
+    });
+    let once = Folder::new();
+    let Some(said) = chronyd_once(&lan, 1, &once, "192.168.7.1") else {
+        return;
+    };
+    assert!(said.contains("System clock wrong by"), "{said}");
+    for log in ["tracking", "measurements", "statistics"] {
+        let text = farm.read(&format!("log/{log}.log"));
+        assert!(text.lines().count() > 3, "{log}: {text}");
+    }
+    tool::run(Command::new("kill").args(["-TERM", &running.0.id().to_string()]));
+    running.0.wait().expect("our child");
+    let drift = farm.read("lib/chrony.drift");
+    let numbers = drift
+        .split_whitespace()
+        .filter_map(|word| word.parse::<f64>().ok());
+    assert_eq!(numbers.count(), 2, "{drift:?}\n{}", farm.log());
+}
