@@ -485,3 +485,61 @@ fn the_guides_file_works_end_to_end() {
         .filter_map(|word| word.parse::<f64>().ok());
     assert_eq!(numbers.count(), 2, "{drift:?}\n{}", farm.log());
 }
+
+#[test]
+fn peers_with_chronyd_at_port_123_signed_and_interleaved() {
+    let Some(lan) = Lan::row(2) else { return };
+    let Some(chronyd) = need("chronyd") else {
+        return;
+    };
+    let (theirs, ours) = (Folder::new(), Folder::new());
+    let logs = |folder: &Folder| {
+        folder
+            .write("logs", "")
+            .with_file_name("")
+            .display()
+            .to_string()
+    };
+    let lines = |folder: &Folder, peer: &str| {
+        let keys = folder.write("keys", &keys::file());
+        format!(
+            "peer {peer} minpoll 0 maxpoll 0 key {} xleave\nallow\ncmdport 0\npidfile {}\nkeyfile {}\nlogdir {}\nlog measurements\n",
+            keys::AES128.id,
+            folder.write("pid", "").display(),
+            keys.display(),
+            logs(folder),
+        )
+    };
+    let conf = lines(&theirs, "10.99.0.2") + "local stratum 3\nbindcmdaddress /\n";
+    let mut command = lan.command(0, &chronyd);
+    command
+        .args(["-x", "-d", "-U", "-u", "root", "-f"])
+        .arg(theirs.write("conf", &conf));
+    let _theirs = Running(theirs.spawn(&mut command));
+    let conf = lines(&ours, "10.99.0.1") + "workers 2\n";
+    let mut command = lan.command(1, std::path::Path::new(env!("CARGO_BIN_EXE_maser")));
+    command
+        .args(["serve", "-x", "-f"])
+        .arg(ours.write("conf", &conf));
+    let _ours = Running(ours.spawn(&mut command));
+    within(
+        Duration::from_secs(40),
+        "both measure each other, interleaved",
+        || {
+            let good = |folder: &Folder| {
+                let text = folder.read("measurements.log");
+                let lines = text
+                    .lines()
+                    .filter(|line| line.contains("111 111 1111") && line.contains(" 1I "));
+                lines.count() > 3
+            };
+            // A peer of a higher stratum, synchronised to us, is no sample: chronyd's own test D fails for it.
+            let heard = theirs
+                .read("measurements.log")
+                .lines()
+                .filter(|line| line.contains(" 1I "))
+                .count();
+            good(&ours) && heard > 3
+        },
+    );
+}
