@@ -16,7 +16,7 @@ use fallback::Averages;
 /// The directives about the discipline of the clock.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ServoOptions {
-    /// `corrtimeratio`: an offset as large as its deviation is corrected in as many update intervals.
+    /// `corrtimeratio`: an offset as large as its deviation is corrected in half as many update intervals.
     pub correction_time_ratio: f64,
     /// `maxupdateskew` as a fraction: with more, the estimate's frequency is not used.
     pub skew_max: f64,
@@ -161,7 +161,7 @@ impl Servo {
         self.tracking.residual_frequency = estimate.frequency - correction;
         self.fallback
             .accumulate(frequency + correction, interval_s.max(0.0));
-        let lasting_s = self.options.correction_time_ratio * interval_s.max(0.0);
+        let lasting_s = 0.5 * self.options.correction_time_ratio * interval_s.max(0.0);
         Verdict::Adjust(Adjustment {
             frequency: correction,
             offset_s,
