@@ -6,6 +6,7 @@
 
 mod action;
 mod names;
+mod report;
 mod say;
 mod select;
 mod source;
@@ -19,6 +20,7 @@ pub use action::{
     TrackingRecord,
 };
 pub use names::SourceSpec;
+pub use report::SourceReport;
 
 use self::names::Name;
 use self::say::Followed;

