@@ -379,8 +379,14 @@ fn three_tiers_on_a_wire_add_up() {
         .args(["-x", "-d", "-U", "-u", "root", "-f"])
         .arg(conf);
     let _bottom = Running(bottom.spawn(&mut command));
-    within(Duration::from_secs(30), "chronyd follows maser", || {
-        bottom.read("tracking.log").lines().count() > 5
+    // Its first lines are drawn through a second of samples, and promise little.
+    within(Duration::from_secs(60), "chronyd is sure of maser", || {
+        let tracking = bottom.read("tracking.log");
+        let columns = tracking.lines().last().map(str::split_whitespace);
+        let root_dispersion_s = columns.and_then(|mut columns| columns.nth(12));
+        root_dispersion_s
+            .and_then(|said| said.parse().ok())
+            .is_some_and(|said: f64| said < 20e-3)
     });
     let tracking = bottom.read("tracking.log");
     let last: Vec<&str> = tracking
@@ -406,7 +412,7 @@ fn three_tiers_on_a_wire_add_up() {
         root_delay_s > peer_delay_s * 0.5 && root_delay_s < 5e-3,
         "{root_delay_s} {peer_delay_s}\n{measured}"
     );
-    assert!((1e-6..20e-3).contains(&root_dispersion_s), "{tracking}");
+    assert!(root_dispersion_s > 1e-6, "{tracking}");
 }
 
 #[test]
