@@ -282,6 +282,7 @@ impl Samples {
             skew: statistics.skew,
             root_delay_s: best.root_delay_s,
             root_dispersion_s: elapsed_s.mul_add(statistics.skew, root_dispersion_s),
+            newest_distance_s: newest.root_distance_s(),
         })
     }
 

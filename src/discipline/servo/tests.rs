@@ -17,6 +17,7 @@ fn estimate(second: f64, offset_s: f64, frequency: f64, skew: f64) -> Update {
             skew,
             root_delay_s: 2e-3,
             root_dispersion_s: 1e-3,
+            newest_distance_s: 1e-3,
         },
         now: at(second),
         remaining_s: 0.0,
