@@ -190,6 +190,18 @@ proptest! {
     }
 
     #[test]
+    fn kept_files_hold_for_any_bytes(bytes: Vec<u8>) {
+        properties::kept_files(&bytes);
+    }
+
+    #[test]
+    fn kept_files_hold_for_numbers(
+        words in prop::collection::vec("-?[0-9]{1,12}(\\.[0-9]{1,9})?(e[-+][0-9]{2})?|SRC0|[ \n#@.]|nan|inf", 0..120),
+    ) {
+        properties::kept_files(words.join(" ").as_bytes());
+    }
+
+    #[test]
     fn tracking_holds(input in prop::collection::vec(any::<u8>(), 0..120)) {
         properties::tracking(&input);
     }

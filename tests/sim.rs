@@ -1,7 +1,8 @@
 //! The client and its discipline in virtual time: how far off the clock is, in chrony's scenarios.
 //!
 //! `cargo test --release --test sim -- --nocapture` runs twenty seeds of each and prints a line for each;
-//! without optimisation three seeds are run. The limits are those of chrony's own figures or below them.
+//! without optimisation three seeds are run, with wider limits. Those of twenty are chronyd's own figures and what
+//! two sets of twenty seeds may differ by.
 
 #[path = "sim/client.rs"]
 mod client;
@@ -34,6 +35,8 @@ struct Scenario {
     bound_s: f64,
     /// The figures are of the time from this second on, by which it must be synchronised.
     settled: usize,
+    /// The median of all seeds' root mean square is at most this.
+    rms_max_s: f64,
 }
 
 /// Of one run; in seconds.
@@ -52,6 +55,7 @@ const DEFAULT: Scenario = Scenario {
     wander: 1e-9,
     bound_s: 1e-3,
     settled: 210,
+    rms_max_s: 45e-6,
 };
 
 impl Scenario {
@@ -89,7 +93,7 @@ impl Scenario {
         let mut all: Vec<_> = (0..SEEDS).map(|seed| self.run(seed, burst)).collect();
         all.sort_by(|a, b| a.rms_s.total_cmp(&b.rms_s));
         let peak = all.iter().fold(0.0, |a: f64, b| a.max(b.max_s));
-        let middle = median(&all);
+        let middle = &all[all.len() / 2];
         let late = all.iter().fold(0.0, |a: f64, b| a.max(b.synchronised_s));
         println!(
             "{:18} median rms {:9.1} us (served {:9.1}), {:9.1} to {:9.1}; max {:9.1}; synchronised by {late} s; {SEEDS} seeds",
@@ -100,6 +104,7 @@ impl Scenario {
             all[all.len() - 1].rms_s * 1e6,
             peak * 1e6,
         );
+        assert!(middle.rms_s <= self.rms_max_s * LIMITS_WIDER);
         all
     }
 }
@@ -108,15 +113,9 @@ fn seconds(count: usize) -> f64 {
     f64::from(u32::try_from(count).expect("a run is short"))
 }
 
-fn median(all: &[Figures]) -> &Figures {
-    &all[all.len() / 2]
-}
-
 #[test]
 fn s001_default() {
-    let all = DEFAULT.judge(0);
-    assert!(median(&all).rms_s <= 110e-6);
-    for figures in &all {
+    for figures in DEFAULT.judge(0) {
         assert!(figures.max_s < 1e-3 && figures.rms_s < 0.3e-3);
         assert!((120.0..=210.0).contains(&figures.synchronised_s));
     }
@@ -124,40 +123,40 @@ fn s001_default() {
 
 #[test]
 fn s005_large_jitter() {
-    let all = Scenario {
+    Scenario {
         name: "large jitter",
         offset_s: 1.0,
         link: Link::even(100e-6, 100e-3),
         bound_s: 100e-3,
+        rms_max_s: 14e-3,
         ..DEFAULT
     }
     .judge(0);
-    assert!(median(&all).rms_s <= 15e-3);
 }
 
 #[test]
 fn s006_large_wander() {
-    let all = Scenario {
+    Scenario {
         name: "large wander",
         wander: 1e-7,
+        rms_max_s: 145e-6,
         ..DEFAULT
     }
     .judge(0);
-    assert!(median(&all).rms_s <= 170e-6);
 }
 
 #[test]
 fn s010_asymmetric_jitter() {
-    let all = Scenario {
+    Scenario {
         name: "asymmetric jitter",
         link: Link {
             jitter_s: [500e-6 * 0.06, 500e-6 * 1.94],
             ..Link::even(100e-6, 0.0)
         },
+        rms_max_s: 90e-6,
         ..DEFAULT
     }
     .judge(0);
-    assert!(median(&all).rms_s <= 90e-6);
 }
 
 #[test]
@@ -201,9 +200,11 @@ fn s102_iburst() {
         ..DEFAULT
     }
     .judge(4);
-    assert!(median(&all).rms_s <= 150e-6);
+    assert!(all.iter().all(|figures| figures.synchronised_s < 100.0));
 }
 
 const SEEDS: u64 = if cfg!(debug_assertions) { 3 } else { 20 };
+/// The median of three seeds is a worse measure than that of twenty.
+const LIMITS_WIDER: f64 = if cfg!(debug_assertions) { 2.0 } else { 1.0 };
 /// Seconds.
 const END: usize = 10_000;

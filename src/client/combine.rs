@@ -21,6 +21,8 @@ pub struct Estimate {
     pub root_delay_s: f64,
     /// The dispersion of all on that way, as of [`at`](Self::at).
     pub root_dispersion_s: f64,
+    /// Root distance of the newest sample alone.
+    pub newest_distance_s: f64,
 }
 
 impl Estimate {
@@ -89,6 +91,7 @@ mod tests {
             skew: 1e-7,
             root_delay_s: 1e-3,
             root_dispersion_s: 1e-4,
+            newest_distance_s: 1e-3,
         }
     }
 

@@ -69,6 +69,14 @@ impl Filter {
         }
     }
 
+    /// All clocks had a leap second of `offset_s`: moments move, offsets stay.
+    pub fn leap(&mut self, offset_s: f64) {
+        let offset = NtpDuration::from_seconds(offset_s);
+        for sample in &mut self.gathered {
+            sample.at = CookedTime(sample.at.0 + offset);
+        }
+    }
+
     /// The set is full, so it holds at least one.
     fn combine(&mut self) -> Sample {
         let newest = self.gathered[self.gathered.len() - 1];

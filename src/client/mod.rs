@@ -20,6 +20,7 @@ mod samples;
 mod sanity;
 mod selection;
 mod stamp;
+mod walk;
 
 pub use association::{
     Activity, Association, Due, Local, Port, REQUEST_LEN_MAX, Reply, Request, RequestId, Role,

@@ -107,29 +107,32 @@ impl Line {
     }
 }
 
-/// By how much `y` rises with `z` where it also depends on `x`: the third coefficient of the plane
-/// y = a + b x + c z through the points, all of one weight. `None` where there is no one such plane.
-pub(super) fn partial_slope(x: &[f64], z: &[f64], y: &[f64]) -> Option<f64> {
+/// By how much `y` rises with `z` where it also depends on `x`, and the standard deviation of that: from the
+/// differences of neighbouring points, all of one weight, so that a bend of `y` over `x` does not show as a
+/// slope. `None` where nothing is defined.
+pub(super) fn partial_slope(x: &[f64], z: &[f64], y: &[f64]) -> Option<(f64, f64)> {
     let count = y.len();
     if count <= POINTS_MIN {
         return None;
     }
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / as_float(count);
-    let (mean_x, mean_z, mean_y) = (mean(x), mean(z), mean(y));
-    let (mut xx, mut xz, mut zz, mut xy, mut zy) = (0.0, 0.0, 0.0, 0.0, 0.0);
-    for ((x, z), y) in x.iter().zip(z).zip(y) {
-        let (x, z, y) = (x - mean_x, z - mean_z, y - mean_y);
+    let (mut xx, mut xz, mut zz, mut xy, mut zy, mut yy) = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
+    for at in 1..count {
+        let (x, z, y) = (x[at] - x[at - 1], z[at] - z[at - 1], y[at] - y[at - 1]);
         xx += x * x;
         xz += x * z;
         zz += z * z;
         xy += x * y;
         zy += z * y;
+        yy += y * y;
     }
     let determinant = xz.mul_add(-xz, xx * zz);
     // Below this the two axes are one within the precision of the sums.
     let is_plane = determinant > 1e-9 * xx * zz;
     let slope = xz.mul_add(-xy, xx * zy) / determinant;
-    (is_plane && slope.is_finite()).then_some(slope)
+    let along_x = xz.mul_add(-zy, zz * xy) / determinant;
+    let squares = slope.mul_add(-zy, along_x.mul_add(-xy, yy)).max(0.0);
+    let variance = squares / as_float(count - POINTS_MIN) * xx / determinant;
+    (is_plane && slope.is_finite()).then_some((slope, variance.sqrt()))
 }
 
 /// By how many standard deviations a slope may be wrong, with 99.9 % of certainty (two-sided), when it
@@ -264,11 +267,9 @@ mod tests {
             .zip(&z)
             .map(|(x, z)| 3.0 + 2.0 * x - 0.5 * z)
             .collect();
-        assert_near(
-            partial_slope(&x, &z, &y).expect("they span a plane"),
-            -0.5,
-            1e-12,
-        );
+        let (slope, sd) = partial_slope(&x, &z, &y).expect("they span a plane");
+        assert_near(slope, -0.5, 1e-12);
+        assert_near(sd, 0.0, 1e-6);
         assert_eq!(partial_slope(&x, &x, &y), None);
         assert_eq!(partial_slope(&x[..3], &z[..3], &y[..3]), None);
     }

@@ -1,11 +1,15 @@
 //! The register of a source's samples, and what a line through them says of its clock and ours.
 //!
+//! How much of the past lies on a line is tested by runs; how much of that counts, since a clock's frequency
+//! walks, by [`Walk`]. Both shorten the register.
+//!
 //! Whoever sets the local clock tells every register ([`Samples::shift`]), so that all samples in it are
 //! always as though the clock had never been touched.
 
-use super::regression::{Line, POINTS_MIN, Points, RUNS_WINDOW, partial_slope, student};
+use super::regression::{Line, POINTS_MIN, Points, RUNS_WINDOW, as_float, partial_slope, student};
+use super::walk::Walk;
 use super::{ClockChange, Estimate, Sample};
-use crate::wire::CookedTime;
+use crate::wire::{CookedTime, NtpDuration};
 
 /// What may be said of one source's register.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,6 +50,8 @@ pub struct Samples {
     asymmetry: Asymmetry,
     /// Index into the register of the sample with the least root distance.
     best: usize,
+    /// By how much the clock was made to run faster since the register was empty, as a fraction.
+    quickened: f64,
 }
 
 /// What the register shows: `chronyc sourcestats` and statistics.log.
@@ -109,6 +115,7 @@ impl Samples {
             statistics: Statistics::default(),
             asymmetry: Asymmetry::default(),
             best: 0,
+            quickened: 0.0,
         }
     }
 
@@ -151,12 +158,14 @@ impl Samples {
         self.samples.clear();
         self.first = 0;
         self.best = 0;
+        self.quickened = 0.0;
         self.statistics = Statistics::default();
         self.asymmetry = Asymmetry::default();
     }
 
     /// The local clock was changed: everything is restated by it as it is now.
     pub fn shift(&mut self, change: &ClockChange) {
+        self.quickened += change.frequency;
         if let Some(newest) = self.samples.last() {
             self.statistics.offset_s -= change.shift_s(newest.at);
         }
@@ -166,6 +175,14 @@ impl Samples {
         for sample in &mut self.samples {
             sample.offset_s -= change.shift_s(sample.at);
             sample.at = change.restate(sample.at);
+        }
+    }
+
+    /// All clocks, ours and the source's, had a leap second of `offset_s`: moments move, offsets stay.
+    pub fn leap(&mut self, offset_s: f64) {
+        let offset = NtpDuration::from_seconds(offset_s);
+        for sample in &mut self.samples {
+            sample.at = CookedTime(sample.at.0 + offset);
         }
     }
 
@@ -265,6 +282,7 @@ impl Samples {
             skew: statistics.skew,
             root_delay_s: best.root_delay_s,
             root_dispersion_s: elapsed_s.mul_add(statistics.skew, root_dispersion_s),
+            newest_distance_s: newest.root_distance_s(),
         })
     }
 
@@ -286,7 +304,10 @@ impl Samples {
             y: &y[..count],
             variance: &variance[..count],
         };
-        let line = Line::fit(&points, self.first, self.options.samples_min);
+        let mut line = Line::fit(&points, self.first, self.options.samples_min);
+        if let Some(line) = &mut line {
+            self.follow_walk(line, &points);
+        }
         self.take(line.as_ref(), y[count - 1]);
         if let Some(line) = line {
             self.first = line.start;
@@ -297,8 +318,38 @@ impl Samples {
         self.best = self.nearest(newest.at);
     }
 
-    /// The variance of each sample against the best: by its distance beyond the least, in units of the
-    /// distances' own spread.
+    /// Puts in place of the line's end where the clock has walked to, and drops what no longer counts.
+    fn follow_walk(&self, line: &mut Line, points: &Points) {
+        let Some(mut walk) = Walk::fit(points, line.start, -self.quickened) else {
+            return;
+        };
+        // Half of a delay is the most that it can have made an offset wrong by (RFC 5905 §11.2.1). What all
+        // samples leave possible is often little.
+        walk.narrow(|slope| {
+            let used = self.samples[line.start..].iter();
+            let bounds = used.zip(&points.x[line.start..]).map(|(sample, x)| {
+                let distance_s = x.abs().mul_add(CLOCK_ERROR, peer_distance_s(sample));
+                let offset_s = slope.mul_add(-x, sample.offset_s);
+                (offset_s - distance_s, offset_s + distance_s)
+            });
+            bounds.fold((f64::NEG_INFINITY, f64::INFINITY), |all, one| {
+                (all.0.max(one.0), all.1.min(one.1))
+            })
+        });
+        line.intercept = walk.intercept;
+        line.intercept_sd = walk.intercept_sd;
+        line.slope = walk.slope;
+        line.slope_sd = walk.slope_sd;
+        let count = points.x.len();
+        let least = self.options.samples_min.max(POINTS_MIN);
+        let counting = (least..count - line.start).find(|kept| as_float(*kept) >= walk.points);
+        if let Some(kept) = counting {
+            line.start = count - kept;
+        }
+    }
+
+    /// The variance of each sample against the best: by its distance beyond the least, in units of how far the
+    /// best may be wrong itself, which is half of the distances' deviation, but no more than half of the least.
     fn weigh(&self, variance: &mut [f64]) {
         let mut sorted = [0.0; SAMPLES_MAX];
         let sorted = &mut sorted[..variance.len()];
@@ -309,25 +360,28 @@ impl Samples {
         let (least, median) = (sorted[0], sorted[sorted.len() / 2]);
         let precision_s = self.options.precision_s.max(PRECISION_MIN_S);
         // Not `clamp`: with a distance of zero the bounds would cross.
-        let spread = ((median - least) / SPREAD_PER_SD)
-            .min(least)
-            .max(precision_s);
+        let deviation = (median - least) / SPREAD_PER_SD;
+        let best = (0.5 * deviation.min(least)).max(precision_s);
         for (variance, sample) in variance.iter_mut().zip(self.register()) {
             let excess = (peer_distance_s(sample) - least - precision_s).max(0.0);
-            *variance = (1.0 + excess / spread).powi(2);
+            *variance = (1.0 + excess / best).powi(2);
         }
     }
 
     /// Takes what an excess of delay adds to the offsets out of them, where delay and offset rise together.
     fn correct_asymmetry(&mut self, x: &[f64], y: &mut [f64]) {
-        let Some(least) = self.delay_min_s() else {
-            return;
-        };
+        // Of all that are kept: the longer one looks, the nearer one comes to a delay without jitter.
+        let least = self.samples.iter().map(|s| s.peer_delay_s);
+        let least = self
+            .options
+            .delay_min_s
+            .unwrap_or_else(|| least.fold(f64::INFINITY, f64::min));
         let mut excess = [0.0; KEPT_MAX];
         for (excess, sample) in excess.iter_mut().zip(&self.samples) {
             *excess = sample.peer_delay_s - least;
         }
-        let (excess, first) = (&excess[..self.samples.len()], self.first);
+        let excess = &excess[..self.samples.len()];
+        let first = excess.len().saturating_sub(SAMPLES_MAX);
         let slope = match self.options.asymmetry {
             Some(given) => given,
             None => {
@@ -399,7 +453,7 @@ impl Default for Statistics {
     }
 }
 
-/// Whether the delay's jitter lies in one direction, and has for long enough to be believed.
+/// Whether the delay's jitter lies in one direction for sure, and has for long enough to be believed.
 ///
 /// Jitter of one direction alone makes the offset rise, or fall, by half of the excess delay.
 #[derive(Clone, Copy, Debug, Default)]
@@ -410,10 +464,11 @@ struct Asymmetry {
 }
 
 impl Asymmetry {
-    /// Takes a new slope of offset over delay and returns the one to correct by.
-    fn follow(&mut self, slope: Option<f64>) -> f64 {
-        let slope = slope.filter(|slope| slope.abs() >= ASYMMETRY_MIN);
-        let Some(slope) = slope else {
+    /// Takes a new slope of offset over delay, with its standard deviation, and returns the one to correct by.
+    fn follow(&mut self, slope: Option<(f64, f64)>) -> f64 {
+        let slope =
+            slope.filter(|(slope, sd)| slope.abs() >= ASYMMETRY_MIN && *sd <= ASYMMETRY_SD_MAX);
+        let Some((slope, _)) = slope else {
             *self = Self::default();
             return 0.0;
         };
@@ -442,8 +497,11 @@ const KEPT_MAX: usize = SAMPLES_MAX * RUNS_WINDOW;
 /// (median - least) / standard deviation of a distance.
 const SPREAD_PER_SD: f64 = 0.7;
 const PRECISION_MIN_S: f64 = 1e-9;
+/// What a clock's frequency may change by meanwhile: 1 ppm, as chrony's `maxclockerror`.
+const CLOCK_ERROR: f64 = 1e-6;
 const ASYMMETRY_MIN: f64 = 0.45;
 const ASYMMETRY_MAX: f64 = 0.5;
+const ASYMMETRY_SD_MAX: f64 = 0.05;
 const ASYMMETRY_RUN: u32 = 10;
 const SKEW_MIN: f64 = 1e-12;
 const SKEW_MAX: f64 = 1.0;

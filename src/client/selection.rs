@@ -193,18 +193,21 @@ fn drop_stale(candidates: &mut [Candidate], chosen: &mut Vec<usize>) {
     });
 }
 
-/// Orphans are followed only where nobody has a source, and then the lowest of them, ourselves included.
+/// Orphans are followed only where nobody has a source, and then the lowest of them, ourselves included. What is of a
+/// higher stratum follows an orphan, perhaps us.
 fn drop_orphans(orphan: Orphan, candidates: &mut [Candidate], chosen: &mut Vec<usize>) {
-    let has_source = |i: &usize| candidates[*i].stratum < orphan.stratum;
-    let leader = if chosen.iter().any(has_source) {
+    let stratum = |i: &usize| candidates[*i].stratum;
+    let leader = if chosen.iter().any(|i| stratum(i) < orphan.stratum) {
         None
     } else {
-        let ids = chosen.iter().map(|i| candidates[*i].reference_id);
+        let orphans = chosen.iter().filter(|i| stratum(i) == orphan.stratum);
+        let ids = orphans.map(|i| candidates[*i].reference_id);
         ids.min().filter(|lowest| *lowest < orphan.reference_id)
     };
     chosen.retain(|i| {
         let candidate = &mut candidates[*i];
-        let stays = candidate.stratum != orphan.stratum || leader == Some(candidate.reference_id);
+        let leads = candidate.stratum == orphan.stratum && leader == Some(candidate.reference_id);
+        let stays = candidate.stratum < orphan.stratum || leads;
         if !stays {
             candidate.standing.state = State::Orphan;
         }

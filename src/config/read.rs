@@ -254,7 +254,16 @@ impl Reader<'_> {
             };
             let name = words[0].text;
             match directive::parse(&words) {
-                Ok((row, _)) if SOURCES.contains(&row.name) => {}
+                Ok((row, directive)) if SOURCES.contains(&row.name) => {
+                    let texts: Vec<_> = words.iter().map(|word| word.text).collect();
+                    self.read.statements.push(Statement {
+                        place,
+                        column: words[0].column,
+                        row,
+                        directive,
+                        text: texts.join(" "),
+                    });
+                }
                 Ok(_) => {
                     let expected = SOURCES.join(" or ");
                     self.notice(place, name, format!("expected {expected}; skipped"));

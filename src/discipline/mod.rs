@@ -27,5 +27,6 @@ pub use servo::{
 pub use smooth::{Smoothing, SmoothingOptions};
 pub use system::{
     Action, AuthSelectMode, End, InitialStep, Moment, NameId, Notice, Purpose, RawStamp, Record,
-    SelectionRecord, Severity, SourceId, SourceSpec, System, SystemOptions, TrackingRecord,
+    SelectionRecord, Severity, SourceId, SourceReport, SourceSpec, System, SystemOptions,
+    TrackingRecord,
 };

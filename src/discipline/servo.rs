@@ -16,7 +16,7 @@ use fallback::Averages;
 /// The directives about the discipline of the clock.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ServoOptions {
-    /// `corrtimeratio`: an offset as large as its deviation is corrected in as many update intervals.
+    /// `corrtimeratio`: an offset as large as its deviation is corrected in half as many update intervals.
     pub correction_time_ratio: f64,
     /// `maxupdateskew` as a fraction: with more, the estimate's frequency is not used.
     pub skew_max: f64,
@@ -161,7 +161,7 @@ impl Servo {
         self.tracking.residual_frequency = estimate.frequency - correction;
         self.fallback
             .accumulate(frequency + correction, interval_s.max(0.0));
-        let lasting_s = self.options.correction_time_ratio * interval_s.max(0.0);
+        let lasting_s = 0.5 * self.options.correction_time_ratio * interval_s.max(0.0);
         Verdict::Adjust(Adjustment {
             frequency: correction,
             offset_s,
@@ -270,6 +270,13 @@ impl Servo {
     fn note(&mut self, update: &Update, offset_s: f64, interval_s: f64) {
         let estimate = &update.estimate;
         let age_s = (update.now.0 - estimate.at.0).to_seconds().abs();
+        // What was claimed before holds on until a sample of its own says better: the nearest sample of a line may be an
+        // old one, and the clock may have gained since by what no line shows.
+        let held_s = self
+            .tracking
+            .updated
+            .map_or(0.0, |_| self.root_distance_s(update.now));
+        let least_s = held_s.min(estimate.newest_distance_s) - 0.5 * estimate.root_delay_s;
         let tracking = &mut self.tracking;
         let mean_square = tracking.rms_offset_s.powi(2);
         let square = offset_s.powi(2);
@@ -287,7 +294,8 @@ impl Servo {
         tracking.skew = self.skew;
         tracking.update_interval_s = interval_s;
         tracking.root_delay_s = estimate.root_delay_s;
-        tracking.root_dispersion_s = age_s.mul_add(estimate.skew, estimate.root_dispersion_s);
+        let root_dispersion_s = estimate.root_dispersion_s.max(least_s);
+        tracking.root_dispersion_s = age_s.mul_add(estimate.skew, root_dispersion_s);
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod action;
 mod names;
+mod report;
 mod say;
 mod select;
 mod source;
@@ -19,6 +20,7 @@ pub use action::{
     TrackingRecord,
 };
 pub use names::SourceSpec;
+pub use report::SourceReport;
 
 use self::names::Name;
 use self::say::Followed;
@@ -191,8 +193,8 @@ pub struct System<K> {
     precision: i8,
     next_tick_ns: u64,
     began_ns: u64,
-    /// A moment, and the seconds of UTC since the Unix epoch then.
-    started: (RawTime, i64),
+    /// As the options have it: by it the era of later moments is told.
+    start_unix_s: i64,
     /// When the clock's line was begun last.
     slew_began_ns: u64,
     /// When the clock was stepped last: stamps from before are of another time.
@@ -259,7 +261,7 @@ impl<K: KernelClock> System<K> {
             precision: options.precision,
             next_tick_ns: now.monotonic_ns.saturating_add(NANOS_PER_S),
             began_ns: now.monotonic_ns,
-            started: (now.raw, options.start_unix_s),
+            start_unix_s: options.start_unix_s,
             slew_began_ns: now.monotonic_ns,
             stepped_ns: now.monotonic_ns,
         };
@@ -567,7 +569,11 @@ impl<K: KernelClock> System<K> {
 
     fn clock_changed(&mut self, change: &ClockChange, is_leap: bool) {
         for source in self.sources.values_mut() {
-            source.clock_changed(change);
+            if is_leap {
+                source.leaped(change);
+            } else {
+                source.clock_changed(change);
+            }
         }
         if let Some(smoothing) = &mut self.smoothing {
             smoothing.shift(change, is_leap);

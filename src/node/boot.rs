@@ -111,7 +111,12 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
         placement.cores
     };
     let steering_key = random::array().map_err(system("randomness"))?;
-    let ports = Ports::open(&config.server, config.runtime.steer, &cpus, &steering_key)?;
+    let ports = Ports::open(
+        &config.server,
+        config.runtime.steer,
+        (&cpus, start::has_peers(config)),
+        &steering_key,
+    )?;
     let busy_poll_us = config.runtime.busy_poll_us;
     if busy_poll_us > 0
         && let Err(error) = ports.busy_poll(busy_poll_us)
@@ -127,7 +132,7 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
         .as_deref()
         .map(write_pid_file)
         .transpose()?;
-    settle(&config.runtime)?;
+    settle(config, options, &ports)?;
     warn_of_missing_stamps(&ports);
     let queues = Queues::of(&ports).map_err(system("sockets"))?;
     let published = timekeeper.published();
@@ -257,7 +262,8 @@ fn load_keys(file: Option<&Path>) -> KeyStore {
 }
 
 /// Memory, priority, user: what needs root, and then root itself goes. No thread has been started yet.
-fn settle(config: &RuntimeConfig) -> Result<(), Fatal> {
+fn settle(whole: &Config, options: &Options, ports: &Ports) -> Result<(), Fatal> {
+    let config = &whole.runtime;
     if config.lock_all {
         if config.user.is_some() {
             // Without it the workers' stacks, which are future memory, could not be had.
@@ -274,7 +280,11 @@ fn settle(config: &RuntimeConfig) -> Result<(), Fatal> {
     }
     match &config.user {
         Some(user) if process::is_root() => {
-            process::become_user(user).map_err(system(format!("user {user}")))
+            let doing = || format!("user {user}");
+            let user_id = process::user_id(user).map_err(system(doing()))?;
+            ports.give_to(user_id).map_err(system(doing()))?;
+            let keep = start::capabilities(whole, options.controls_clock);
+            process::become_user(user, &keep).map_err(system(doing()))
         }
         Some(user) => {
             log::warn!("user {user}: not root, so the user stays as it is");

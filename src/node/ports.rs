@@ -62,14 +62,15 @@ pub(super) struct Ports {
 }
 
 impl Ports {
-    /// Opens every socket and attaches the steering programs. `cpus[w]` is the core of worker `w`.
+    /// Opens every socket and attaches the steering programs. `cpus[w]` is the core of worker `w`. Peers are talked to
+    /// from the same port.
     ///
     /// # Errors
     /// The first address that cannot be opened.
     pub(super) fn open(
         config: &ServerConfig,
         steer: Steer,
-        cpus: &[usize],
+        (cpus, has_peers): (&[usize], bool),
         key: &[u8; 40],
     ) -> Result<Self, PortError> {
         let addresses = addresses(config);
@@ -86,7 +87,7 @@ impl Ports {
             // Sockets that share an address may be another program's too (chronyd shares): then half of
             // the requests would go there. One that does not share tells.
             drop(UdpPort::open(&options).map_err(fail)?);
-            options.shared = cpus.len() > 1;
+            options.shared = cpus.len() > 1 || has_peers;
             for ports in &mut by_worker {
                 ports.push(UdpPort::open(&options).map_err(fail)?);
             }
@@ -103,6 +104,15 @@ impl Ports {
 }
 
 impl Ports {
+    /// All sockets belong to this user from now on.
+    ///
+    /// # Errors
+    /// The first that cannot be given away.
+    pub(super) fn give_to(&self, user_id: u32) -> io::Result<()> {
+        let mut all = self.by_worker.iter().flatten();
+        all.try_for_each(|port| port.give_to(user_id))
+    }
+
     /// Has every socket look at its network card's queue itself, for `micros` microseconds.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ use super::tables::STACK_BYTES;
 use super::worker::{WAKE, Worker, WorkerParts};
 use super::{Apart, ClientLog, Pace, Seeds, Subscription, responder};
 use crate::auth::KeyStore;
-use crate::config::Config;
+use crate::config::{Config, RuntimeConfig};
 use crate::sys::{UdpPort, clock, process};
 
 /// Who answers.
@@ -133,15 +133,7 @@ impl Workers {
             let subscription = Subscription::new(Arc::clone(published));
             let (keys, stop, ready) = (Arc::clone(keys), Arc::clone(&stop), ready.clone());
             let run = move || {
-                // What a worker uses is allocated on its core, so that it lies in that core's memory.
-                if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) {
-                    log::warn!("worker {number}: cannot be pinned to core {cpu}");
-                }
-                if runtime.sched_priority > 0
-                    && let Err(error) = process::set_fifo_priority(worker_priority(&runtime))
-                {
-                    log::warn!("worker {number}: sched_priority: {error}");
-                }
+                settle_thread(number, cpu, &runtime);
                 let worker = Worker::new(WorkerParts {
                     ports,
                     responder: responder(&server, client_log, keys, &seeds),
@@ -198,6 +190,25 @@ impl Workers {
             elapsed_ns: clock::monotonic_ns() - self.started_ns,
             workers: cpus.iter().copied().map(Some).zip(self.counters).collect(),
         }
+    }
+}
+
+/// A worker's thread: its core, its priority, its rights.
+fn settle_thread(number: usize, cpu: usize, runtime: &RuntimeConfig) {
+    // What a worker uses is allocated on its core, so that it lies in that core's memory.
+    if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) {
+        log::warn!("worker {number}: cannot be pinned to core {cpu}");
+    }
+    if runtime.sched_priority > 0
+        && let Err(error) = process::set_fifo_priority(worker_priority(runtime))
+    {
+        log::warn!("worker {number}: sched_priority: {error}");
+    }
+    // The timekeeper may have kept some of root's rights; who reads strangers' packets needs none of them.
+    if runtime.user.is_some()
+        && let Err(error) = process::set_capabilities(&[])
+    {
+        log::warn!("worker {number}: {error}");
     }
 }
 

@@ -13,14 +13,34 @@ use super::logs::Logs;
 use super::source_port::SourcePortOptions;
 use super::system_process::SystemStart;
 use crate::auth::KeyStore;
-use crate::client::SelectionOptions;
+use crate::client::{Role, SelectionOptions};
 use crate::config::{ClockConfig, Config};
 use crate::discipline::{LeapTable, Purpose, ServoOptions, SmoothingOptions, SystemOptions};
 use crate::sys::clock;
+use crate::sys::process::Capability;
 
 /// Whether the configuration names anything to take the time from, so that the clock is kept here.
 pub(super) fn keeps_clock(config: &Config) -> bool {
     !config.sources.sources.is_empty() || config.sources.initial.is_some()
+}
+
+/// Whether it talks to peers, from the port at which we serve.
+pub(super) fn has_peers(config: &Config) -> bool {
+    let mut sources = config.sources.sources.iter();
+    config.server.port != 0 && sources.any(|spec| spec.role == Role::Peer)
+}
+
+/// What the process has to keep of root's rights to keep the clock.
+pub(super) fn capabilities(config: &Config, controls_clock: bool) -> Vec<Capability> {
+    let mut all = Vec::new();
+    if keeps_clock(config) && controls_clock {
+        all.push(Capability::SysTime);
+    }
+    let is_low = |port: u16| (1..LOW_PORTS).contains(&port);
+    if has_peers(config) && is_low(config.server.port) || is_low(config.sources.acquisition_port) {
+        all.push(Capability::NetBindService);
+    }
+    all
 }
 
 /// What the system process begins with. `kernel` is the clock it is given.
@@ -137,6 +157,8 @@ fn zone_path(zone: &str) -> PathBuf {
 }
 
 const PPM: f64 = 1e-6;
+/// Ports below it are root's.
+const LOW_PORTS: u16 = 1024;
 
 #[cfg(test)]
 mod tests {

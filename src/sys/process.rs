@@ -92,24 +92,96 @@ pub fn is_root() -> bool {
     user == 0
 }
 
-/// Becomes `user` for good: its groups, its group, its user id. All capabilities go with root.
+/// A right that can be kept when root goes (capabilities(7)), by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capability {
+    /// Ports below 1024.
+    NetBindService = 10,
+    /// Setting the clock.
+    SysTime = 25,
+}
+
+/// The id of a user.
+///
+/// # Errors
+/// The user is unknown.
+pub fn user_id(user: &str) -> io::Result<u32> {
+    let name = CString::new(user).map_err(io::Error::other)?;
+    look_up(&name).map(|(user_id, _)| user_id)
+}
+
+/// Becomes `user` for good: its groups, its group, its user id. All capabilities go with root, but those to `keep`.
 ///
 /// Call it before threads are started: the C library changes all threads, but only the calling one keeps
 /// what it should of the rest.
 ///
 /// # Errors
 /// The user is unknown, or the process may not change to it.
-pub fn become_user(user: &str) -> io::Result<()> {
+pub fn become_user(user: &str, keep: &[Capability]) -> io::Result<()> {
     let name = CString::new(user).map_err(io::Error::other)?;
     let (user_id, group_id) = look_up(&name)?;
+    if !keep.is_empty() {
+        let keeps: libc::c_ulong = 1;
+        // SAFETY: the call takes numbers only.
+        check(unsafe { libc::prctl(libc::PR_SET_KEEPCAPS, keeps) }).map_err(named("prctl"))?;
+    }
     // SAFETY: `name` is a C string that outlives the call.
     check(unsafe { libc::initgroups(name.as_ptr(), group_id) }).map_err(named("initgroups"))?;
     // SAFETY: the call takes numbers only.
     check(unsafe { libc::setresgid(group_id, group_id, group_id) }).map_err(named("setresgid"))?;
     // SAFETY: the call takes numbers only.
     check(unsafe { libc::setresuid(user_id, user_id, user_id) }).map_err(named("setresuid"))?;
+    if keep.is_empty() {
+        return Ok(());
+    }
+    set_capabilities(keep)
+}
+
+/// The calling thread has these capabilities from now on, and no others: what it never had it does not get.
+///
+/// # Errors
+/// One of them is not to be had.
+pub fn set_capabilities(keep: &[Capability]) -> io::Result<()> {
+    let bits = keep
+        .iter()
+        .fold(0_u32, |bits, capability| bits | 1 << *capability as u32);
+    let header = CapabilityHeader {
+        version: CAPABILITY_VERSION_3,
+        pid: 0,
+    };
+    let low = CapabilityData {
+        effective: bits,
+        permitted: bits,
+        inheritable: 0,
+    };
+    let data = [low, CapabilityData::default()];
+    // SAFETY: the kernel reads a header and, for this version of it, two sets, all of them local; process 0 is the
+    // calling thread.
+    let result = unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) };
+    if result < 0 {
+        return Err(named("capset")(io::Error::last_os_error()));
+    }
     Ok(())
 }
+
+/// `__user_cap_header_struct` (linux/capability.h).
+#[repr(C)]
+struct CapabilityHeader {
+    version: u32,
+    pid: libc::c_int,
+}
+
+/// `__user_cap_data_struct`: 32 of the capabilities.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+struct CapabilityData {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// Sets of 64 capabilities.
+const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 
 fn look_up(name: &CStr) -> io::Result<(libc::uid_t, libc::gid_t)> {
     let mut text = [0; 4096];

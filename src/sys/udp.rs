@@ -202,6 +202,14 @@ impl UdpPort {
         ))
     }
 
+    /// The socket belongs to this user from now on: only a socket of the same owner may share its address.
+    ///
+    /// # Errors
+    /// The system's reason; it needs root.
+    pub fn give_to(&self, user_id: u32) -> io::Result<()> {
+        std::os::unix::fs::fchown(&self.socket, Some(user_id), None)
+    }
+
     /// A second descriptor of the same socket.
     ///
     /// # Errors

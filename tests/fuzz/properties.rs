@@ -9,11 +9,12 @@ use std::sync::Arc;
 use maser::auth::{Key, KeyStore, KeyType, Verdict};
 use maser::bench::frame;
 use maser::client::{
-    Association, ClockChange, Due, Expectation, Local, Now, Request, Role, SourceOptions, Stamp,
-    interval_ns,
+    Association, ClockChange, Due, Dump, Expectation, Local, Now, Request, Role, SAMPLES_MAX,
+    Samples, SamplesOptions, SourceOptions, Stamp, interval_ns,
 };
 use maser::config::{self, Origin, Outside, Place, keyfile};
 use maser::control::{REPLY_HEADER_LEN, TRACKING_REPLY_LEN, TrackingReport};
+use maser::discipline::{Drift, LeapTable};
 use maser::server::{
     AccessRule, AccessTable, Arrival, Chance, ClientTable, InterleavedTable, Outcome, RateLimit,
     RateLimiter, Responder, ResponderParts, Subnet,
@@ -424,6 +425,38 @@ pub(crate) fn key_file(bytes: &[u8]) {
         assert!((1..=lines).contains(&warning.line), "{warning}");
     }
     assert!(keys.len() + warnings.len() <= 3 * lines);
+}
+
+/// The files that tell of an earlier run or of leap seconds: whatever is in them, what is taken is of use.
+pub(crate) fn kept_files(bytes: &[u8]) {
+    const NOW_S: i64 = 1_800_000_000;
+    let text = String::from_utf8_lossy(bytes);
+    if let Some(drift) = Drift::parse(&text) {
+        assert!(drift.correction().is_finite() && drift.skew() > 0.0);
+        let again = Drift::parse(&drift.format());
+        // A skew below what six decimals show is none that could be read again.
+        assert!(again.is_some() || drift.skew_ppm < 1e-6, "{drift:?}");
+    }
+    if let Ok(dump) = Dump::parse(&text, NOW_S) {
+        assert!((1..=SAMPLES_MAX).contains(&dump.samples.len()));
+        let mut samples = Samples::new(SamplesOptions::default());
+        samples.restore(&dump.samples, dump.asymmetry_run);
+        assert!(samples.len() <= SAMPLES_MAX);
+        if let Some(estimate) = samples.estimate() {
+            assert!(
+                estimate.offset_s.is_finite() && estimate.skew > 0.0,
+                "{estimate:?}"
+            );
+        }
+    }
+    for table in [LeapTable::parse_tzif(bytes), LeapTable::parse_list(&text)]
+        .into_iter()
+        .flatten()
+    {
+        for unix_s in [i64::MIN, 0, NOW_S, i64::MAX] {
+            let _ = table.day(unix_s);
+        }
+    }
 }
 
 /// Where the fuzzed configuration stands; nothing else is there.

@@ -1,14 +1,16 @@
 //! A machine: a clock, a server, and (unless its clock is what others are measured by) the system process.
 
+use std::cell::Cell;
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use maser::auth::{Key, KeyStore, KeyType};
 use maser::client::{Port, RequestId, StampSource};
 use maser::discipline::{
-    Action, End, Moment, NameId, RawStamp, Record, SimulatedClock, SourceId, System, SystemOptions,
-    TrackingRecord,
+    Action, End, KernelClock, KernelStatus, Moment, NameId, NoClock, RawStamp, Record,
+    SimulatedClock, SourceId, SourceReport, System, SystemOptions, TrackingRecord,
 };
 use maser::server::{
     AccessRule, AccessTable, Arrival, Chance, ClientTable, InterleavedTable, Outcome, RateLimiter,
@@ -19,8 +21,55 @@ use maser::wire::{
     SystemVariables,
 };
 
-/// True time begins here: 2016-12-31T00:00:00Z, a day with a leap second at its end.
+/// True time begins here if nothing else is said: 2016-12-31T00:00:00Z, a day with a leap second at its end.
 pub(crate) const START_UNIX_S: i64 = 1_483_142_400;
+
+thread_local! {
+    static START_S: Cell<i64> = const { Cell::new(START_UNIX_S) };
+}
+
+/// True time begins elsewhere in this test.
+pub(crate) fn begin_at(unix_s: i64) {
+    START_S.set(unix_s);
+}
+
+/// A kernel that lets its clock be set, or does not (`-x`).
+pub(crate) struct Kernel {
+    pub(crate) clock: SimulatedClock,
+    is_controlled: bool,
+}
+
+impl KernelClock for Kernel {
+    type Error = Infallible;
+
+    fn frequency(&mut self) -> Result<f64, Infallible> {
+        self.clock.frequency()
+    }
+
+    fn set_frequency(&mut self, frequency: f64) -> Result<f64, Infallible> {
+        if self.is_controlled {
+            self.clock.set_frequency(frequency)
+        } else {
+            NoClock.set_frequency(frequency)
+        }
+    }
+
+    fn step(&mut self, offset: NtpDuration) -> Result<NtpDuration, Infallible> {
+        if self.is_controlled {
+            self.clock.step(offset)
+        } else {
+            NoClock.step(offset)
+        }
+    }
+
+    fn set_status(&mut self, status: &KernelStatus) -> Result<(), Infallible> {
+        self.clock.set_status(status)
+    }
+
+    fn makes_leap_seconds(&self) -> bool {
+        self.is_controlled
+    }
+}
 /// From the arrival of a request to the departure of its reply.
 const HOLD_S: f64 = 20e-6;
 const NTP_PORT: u16 = 123;
@@ -52,7 +101,11 @@ pub(crate) enum Keeper {
 pub(crate) struct Kept {
     options: Option<SystemOptions>,
     start: (f64, f64),
-    system: Option<System<SimulatedClock>>,
+    system: Option<System<Kernel>>,
+    /// Whether the clock lets itself be set.
+    pub(crate) is_controlled: bool,
+    /// Who notes when packets leave and arrive, and how late the program is where it is the program.
+    pub(crate) stamps: (StampSource, f64),
     keys: Arc<KeyStore>,
     seed: u64,
     /// Seconds by the clock that never steps.
@@ -185,6 +238,8 @@ impl Machine {
             options: Some(options),
             start: (error_s, frequency),
             system: None,
+            is_controlled: true,
+            stamps: (StampSource::Kernel, 0.0),
             keys: Arc::clone(&keys),
             seed,
             monotonic_s: 1000.0,
@@ -230,8 +285,14 @@ impl Machine {
         }
     }
 
-    pub(crate) fn system(&mut self) -> &mut System<SimulatedClock> {
+    pub(crate) fn system(&mut self) -> &mut System<Kernel> {
         self.kept_clock().system.as_mut().expect("it has begun")
+    }
+
+    /// What its reports say of its sources.
+    pub(crate) fn sources(&mut self) -> Vec<SourceReport> {
+        let now = self.moment();
+        self.system().sources(now)
     }
 
     pub(crate) fn seen(&mut self) -> &mut Seen {
@@ -246,8 +307,11 @@ impl Machine {
         };
         let mut options = kept.options.take().expect("a machine begins once");
         let (error_s, frequency) = kept.start;
-        options.start_unix_s = START_UNIX_S;
-        let kernel = SimulatedClock::new(error_s, frequency);
+        options.start_unix_s = START_S.get();
+        let kernel = Kernel {
+            clock: SimulatedClock::new(error_s, frequency),
+            is_controlled: kept.is_controlled,
+        };
         let now = Moment {
             monotonic_ns: nanos(kept.monotonic_s),
             raw: RawTime(moment(now_s + error_s)),
@@ -277,36 +341,30 @@ impl Machine {
         let Some(system) = &mut kept.system else {
             return;
         };
-        let kernel = system.clock().kernel();
+        let Kernel {
+            clock: kernel,
+            is_controlled,
+        } = system.clock().kernel();
         kept.monotonic_s += passed_s * (1.0 + kernel.rate_error());
         kernel.advance(passed_s);
         if leaps {
             // The clock is ahead of UTC by the leap second, unless the kernel makes it too.
             kernel.jump(-leap_s);
             let told = kernel.status().map(|status| status.leap);
-            if matches!(
-                told,
-                Some(LeapIndicator::InsertSecond | LeapIndicator::DeleteSecond)
-            ) {
+            if *is_controlled
+                && matches!(
+                    told,
+                    Some(LeapIndicator::InsertSecond | LeapIndicator::DeleteSecond)
+                )
+            {
                 kernel.jump(leap_s);
             }
         }
     }
 
-    /// The machine sleeps for so long, and wakes with its clock wrong by `error_s` more.
-    pub(crate) fn sleep(&mut self, now_s: f64, error_s: f64) {
-        let passed_s = now_s - self.now_s;
-        (self.now_s, self.utc_s) = (now_s, self.utc_s + passed_s);
-        let kept = self.kept_clock();
-        let system = kept.system.as_mut().expect("it has begun");
-        system.clock().kernel().jump(error_s);
-        let now = self.moment();
-        let Ok(()) = self.system().clock_jumped(now);
-    }
-
     /// Somebody else steps the clock.
     pub(crate) fn step_outside(&mut self, by_s: f64) {
-        self.system().clock().kernel().jump(by_s);
+        self.system().clock().kernel().clock.jump(by_s);
         let now = self.moment();
         let Ok(()) = self.system().clock_jumped(now);
     }
@@ -331,12 +389,13 @@ impl Machine {
     /// A datagram arrives: a reply to a request of ours, or a request.
     pub(crate) fn receive(&mut self, datagram: Datagram) {
         let now = self.moment();
-        let stamp = RawStamp {
-            at: now.raw,
-            error_s: 0.0,
-            source: StampSource::Kernel,
-        };
         if let Keeper::System(kept) = &mut self.keeper {
+            let (noted_by, late_s) = kept.stamps;
+            let stamp = RawStamp {
+                at: RawTime(now.raw.0 + NtpDuration::from_seconds(late_s)),
+                error_s: 0.0,
+                source: noted_by,
+            };
             let mode = HeaderView::at_front(&datagram.bytes).map(HeaderView::mode);
             let is_peers = matches!(mode, Some(Mode::SymmetricActive | Mode::SymmetricPassive));
             let source = if datagram.to_port == NTP_PORT && is_peers {
@@ -411,10 +470,11 @@ impl Machine {
             }
         }
         for (source, request) in departures {
+            let (noted_by, late_s) = kept.stamps;
             let stamp = RawStamp {
-                at: now.raw,
+                at: RawTime(now.raw.0 - NtpDuration::from_seconds(late_s)),
                 error_s: 0.0,
-                source: StampSource::Kernel,
+                source: noted_by,
             };
             system.departed(source, request, stamp, Some(address));
         }
@@ -427,7 +487,7 @@ impl Machine {
         };
         let system = kept.system.as_mut()?;
         let deadline_s = system.next_deadline() as f64 / 1e9;
-        let rate = 1.0 + system.clock().kernel().rate_error();
+        let rate = 1.0 + system.clock().kernel().clock.rate_error();
         // As late as any program.
         Some(((deadline_s - kept.monotonic_s) / rate).max(0.0) + 20e-6)
     }
@@ -449,7 +509,7 @@ impl Machine {
         let claimed_s = variables.is_synchronised().then_some(claimed_s);
         kept.seen.served.push((served_s, claimed_s));
         kept.seen.errors_s.push((raw.0 - utc).to_seconds());
-        system.clock().kernel().wander(kept.wander * walk);
+        system.clock().kernel().clock.wander(kept.wander * walk);
     }
 
     pub(crate) fn variables(&mut self) -> SystemVariables {
@@ -470,7 +530,7 @@ impl Machine {
             },
             Keeper::System(kept) => {
                 let error_s = match &mut kept.system {
-                    Some(system) => system.clock().kernel().error_s(),
+                    Some(system) => system.clock().kernel().clock.error_s(),
                     None => kept.start.0,
                 };
                 Moment {
@@ -535,14 +595,9 @@ impl Seen {
     }
 }
 
-/// A server's socket address on the machine at `address`.
-pub(crate) fn at_ntp(address: IpAddr) -> SocketAddr {
-    SocketAddr::new(address, NTP_PORT)
-}
-
 /// UTC as a timestamp, in seconds from the start.
 pub(crate) fn moment(utc_s: f64) -> NtpTimestamp {
-    NtpTimestamp::from_unix(START_UNIX_S, 0) + NtpDuration::from_seconds(utc_s)
+    NtpTimestamp::from_unix(START_S.get(), 0) + NtpDuration::from_seconds(utc_s)
 }
 
 #[expect(

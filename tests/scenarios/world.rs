@@ -57,10 +57,6 @@ impl World {
         world
     }
 
-    pub(crate) const fn now_s(&self) -> f64 {
-        self.now_s
-    }
-
     /// Adds a machine, which begins now.
     pub(crate) fn add(&mut self, mut machine: Machine) -> Place {
         let place = self.machines.len();

@@ -123,15 +123,16 @@ fn a_changed_frequency_shortens_the_register() {
 fn jitter_of_one_direction_is_taken_out_once_it_is_sure() {
     let mut chance = Chance::new(4);
     let mut samples = Samples::new(SamplesOptions::default());
+    let mut least = f64::INFINITY;
     for second in 0..40u16 {
         let excess_s = 1e-3 * (noise(&mut chance) + 0.5);
+        least = least.min(excess_s);
         samples.accumulate(sample(f64::from(second), 0.5 * excess_s, 1e-3 + excess_s));
         let expected = if second < 12 { 0.0 } else { 0.5 };
         assert_near(samples.statistics().asymmetry, expected, 1e-6);
     }
     let found = samples.statistics();
-    let least = samples.delay_min_s().expect("there are samples") - 1e-3;
-    assert_near(found.offset_s, 0.5 * least, 1e-8);
+    assert_near(found.offset_s, 0.5 * least, 1e-7);
     assert!(found.standard_deviation_s < 1e-8);
 
     let mut given = Samples::new(SamplesOptions {
@@ -185,6 +186,77 @@ fn the_distance_grows_with_the_age_of_the_best_sample() {
     assert!(estimate.root_dispersion_s > 1e-4 + 5.0 * skew);
 }
 
+#[test]
+fn symmetric_jitter_is_no_asymmetry() {
+    let mut chance = Chance::new(6);
+    let mut samples = Samples::new(SamplesOptions::default());
+    for second in 0..400u16 {
+        let [there, back] = [0; 2].map(|_| 1e-3 * (noise(&mut chance) + 0.5));
+        let offset_s = (there - back) / 2.0;
+        samples.accumulate(sample(f64::from(second), offset_s, 1e-3 + there + back));
+        assert_near(samples.statistics().asymmetry, 0.0, 0.0);
+    }
+}
+
+#[test]
+fn a_walking_frequency_shortens_the_register() {
+    let mut chance = Chance::new(7);
+    let mut mean_length = |walk: f64, noise_s: f64| {
+        let mut samples = Samples::new(SamplesOptions::default());
+        let (mut offset_s, mut frequency, mut length) = (0.0, 0.0, 0);
+        for turn in 0..200u16 {
+            frequency += walk * noise(&mut chance);
+            offset_s += 64.0 * frequency;
+            let seen_s = offset_s + noise_s * noise(&mut chance);
+            samples.accumulate(sample(64.0 * f64::from(turn), seen_s, 0.2));
+            let found = samples.statistics();
+            let wrong_s = (found.offset_s - offset_s).abs();
+            assert!(
+                turn < 3 || wrong_s < 5.0 * found.offset_sd_s + noise_s,
+                "{found:?}"
+            );
+            length += if turn < 100 { 0 } else { samples.len() };
+        }
+        length / 100
+    };
+    let (steady, walking) = (mean_length(0.0, 0.03), mean_length(3e-6, 1e-4));
+    assert!(steady > 24 && walking < 10, "{steady} {walking}");
+}
+
+/// A clock that is set and one that is left alone see the same source: the lines say the same of it.
+#[test]
+fn setting_the_clock_changes_nothing_in_what_is_known() {
+    let mut chance = Chance::new(8);
+    let mut alone = Samples::new(SamplesOptions::default());
+    let mut set = alone.clone();
+    // By how much the clock that is set is ahead of the other, and faster, since the last change.
+    let (mut ahead_s, mut faster, mut changed) = (0.0, 0.0, 0.0);
+    for turn in 0..60u8 {
+        let second = 64.0 * f64::from(turn);
+        let truth_s = 2e-5f64.mul_add(second, 1e-9 * second.powi(2)) + 1e-4 * noise(&mut chance);
+        let delay_s = 1e-3 + 2e-4 * (noise(&mut chance) + 0.5);
+        let now_s: f64 = faster * (second - changed) + ahead_s;
+        alone.accumulate(sample(second, truth_s, delay_s));
+        set.accumulate(sample(second + now_s, truth_s - now_s, delay_s));
+        let (left, made) = (*alone.statistics(), *set.statistics());
+        assert_eq!(made.samples, left.samples);
+        assert_near(made.offset_s, left.offset_s - now_s, 1e-8);
+        assert_near(made.offset_sd_s / left.offset_sd_s, 1.0, 1e-3);
+        let frequency = (1.0 + made.frequency).mul_add(1.0 + faster, -1.0);
+        assert_eq!(made.has_line, left.has_line);
+        assert!(!made.has_line || (frequency - left.frequency).abs() < 1e-10);
+        let change = ClockChange {
+            at: at(second + now_s),
+            frequency: 1e-6 * noise(&mut chance),
+            offset_s: 1e-3 * noise(&mut chance),
+        };
+        set.shift(&change);
+        ahead_s = now_s + change.offset_s;
+        faster = (1.0 + faster).mul_add(1.0 + change.frequency, -1.0);
+        changed = second;
+    }
+}
+
 proptest! {
     /// Samples that a changed clock restates are those that the changed clock would have measured.
     #[test]
@@ -203,7 +275,8 @@ proptest! {
         let elapsed = 12.0 - 9.0;
         samples.shift(&change);
         let found = *samples.statistics();
-        prop_assert!((found.frequency - (source - frequency) / (1.0 + frequency)).abs() < 1e-12);
+        // As good as the line is through offsets of ten seconds, with a precision of 0.1 us.
+        prop_assert!((found.frequency - (source - frequency) / (1.0 + frequency)).abs() < 1e-10);
         let newest = samples.newest().expect("there are samples");
         let moved = (newest.at.0 - at(9.0).0).to_seconds();
         prop_assert!((moved - (step_s - elapsed * frequency)).abs() < 1e-9);
@@ -258,8 +331,9 @@ fn a_register_goes_on_where_it_was_left() {
     assert_eq!(restored.len(), samples.len());
     assert_eq!(restored.asymmetry_run(), -10);
     let (before, after) = (samples.statistics(), restored.statistics());
-    assert_near(after.offset_s, before.offset_s, 1e-6);
-    assert_near(after.frequency, before.frequency, 1e-8);
+    // What had left the register before, and still told how steady the clock is, is not there any more.
+    assert_near(after.offset_s, before.offset_s, 2e-5);
+    assert_near(after.frequency, before.frequency, 1e-7);
     assert_near(after.asymmetry, before.asymmetry, 0.05);
 
     let few = SamplesOptions {

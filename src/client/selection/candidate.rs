@@ -197,9 +197,12 @@ impl Candidate {
         }
     }
 
-    /// 0 without samples: asked of those only that have some.
+    /// How far off it may be, its jitter included (RFC 5905 §11.2.3): a line that was drawn through a step of the source
+    /// passes near nothing, however near its best sample is. 0 without samples: asked of those only that have some.
     pub(super) fn root_distance_s(&self) -> f64 {
-        self.selectable.map_or(0.0, |seen| seen.root_distance_s)
+        let distance_s = self.selectable.map_or(0.0, |seen| seen.root_distance_s);
+        let jitter_s = self.estimate.map_or(0.0, |line| line.offset_sd_s);
+        distance_s + jitter_s
     }
 }
 

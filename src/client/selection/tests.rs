@@ -31,6 +31,7 @@ fn source(offset_s: f64, distance_s: f64) -> Candidate {
             skew: 1e-7,
             root_delay_s: 2e-3,
             root_dispersion_s: 1e-3,
+            newest_distance_s: 3e-3,
         }),
         standing: Standing {
             updates: 1,

@@ -17,6 +17,7 @@ fn estimate(second: f64, offset_s: f64, frequency: f64, skew: f64) -> Update {
             skew,
             root_delay_s: 2e-3,
             root_dispersion_s: 1e-3,
+            newest_distance_s: 1e-3,
         },
         now: at(second),
         remaining_s: 0.0,
@@ -72,13 +73,13 @@ fn a_doubtful_frequency_is_not_used_and_its_offset_is() {
 }
 
 #[test]
-fn an_offset_as_large_as_its_deviation_takes_three_intervals() {
+fn an_offset_as_large_as_its_deviation_takes_one_and_a_half_intervals() {
     let mut servo = Servo::new(ServoOptions::default(), None);
     let first = adjustment(servo.update(&estimate(0.0, 0.1, 0.0, 1e-6), 0.0));
     assert_near(first.duration_offset_s2, 0.0, 0.0);
     let now = 64.1;
     let second = adjustment(servo.update(&estimate(now, 1e-5, 0.0, 1e-6), 0.0));
-    assert_near(second.duration_offset_s2 / 1e-5, 3.0 * 64.0, 0.01);
+    assert_near(second.duration_offset_s2 / 1e-5, 1.5 * 64.0, 0.01);
     assert_near(servo.tracking().update_interval_s, 64.0, 1e-6);
 }
 

@@ -6,7 +6,8 @@ use super::System;
 use super::action::{Moment, Severity};
 use crate::discipline::KernelClock;
 use crate::wire::{
-    CookedTime, Correction, LeapIndicator, NtpDuration, RawTime, ReferenceId, SystemVariables,
+    CookedTime, Correction, LeapIndicator, NtpDuration, NtpTimestamp, RawTime, ReferenceId,
+    SystemVariables,
 };
 
 /// What the clock follows, as of the last update.
@@ -130,9 +131,9 @@ impl<K: KernelClock> System<K> {
 
     /// Seconds of UTC since the Unix epoch.
     pub(super) fn unix_s(&self, raw: RawTime) -> i64 {
-        let (start, start_s) = self.started;
-        let since = (self.clock.cook(raw).0 - start.0).to_bits();
-        start_s.saturating_add(since >> 32)
+        let start = NtpTimestamp::from_unix(self.start_unix_s, 0);
+        let since = (self.clock.cook(raw).0 - start).to_bits();
+        self.start_unix_s.saturating_add(since >> 32)
     }
 }
 

@@ -106,6 +106,15 @@ impl Source {
         }
     }
 
+    /// All clocks had a leap second, ours by this change.
+    pub(super) fn leaped(&mut self, change: &ClockChange) {
+        self.association.clock_changed(change);
+        self.samples.leap(change.offset_s);
+        if let Some(filter) = &mut self.filter {
+            filter.leap(change.offset_s);
+        }
+    }
+
     /// What the register foretells.
     pub(super) fn expectation(&self) -> Expectation {
         let Some(newest) = self.samples.newest() else {
