@@ -19,6 +19,8 @@ mod month;
 mod network;
 #[path = "sim/random.rs"]
 mod random;
+#[path = "scenarios/refclock.rs"]
+mod refclock;
 #[path = "scenarios/selection.rs"]
 mod selection;
 #[path = "scenarios/world.rs"]

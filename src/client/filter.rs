@@ -4,41 +4,47 @@ use super::regression::as_float;
 use super::{ClockChange, Sample};
 use crate::wire::{CookedTime, NtpDuration};
 
-/// Gathers samples; each full set becomes the mean of those nearest its median offset.
+/// Gathers samples; a set of them becomes the mean of those nearest its median offset.
 #[derive(Clone, Debug)]
 pub struct Filter {
     gathered: Vec<Sample>,
     count: usize,
-    combined: usize,
+    share: f64,
 }
 
 impl Filter {
-    /// Each `count` samples become one, from the share `combine` (0 to 1) of them that lies nearest to the
-    /// median; at least the median itself. A server's `filter` combines none more, a reference clock's 0.6.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "a share of a small count; a float to integer cast saturates"
-    )]
-    pub fn new(count: usize, combine: f64) -> Self {
+    /// Each `count` samples become one, from the `share` (0 to 1) of them that lies nearest to the median; at least the
+    /// median itself. A server's `filter` combines none more, a reference clock's 0.6.
+    pub fn new(count: usize, share: f64) -> Self {
         let count = count.max(1);
-        let combined = (combine * count as f64).round() as usize;
         Self {
             gathered: Vec::with_capacity(count),
             count,
-            combined: combined.clamp(1, count),
+            share,
         }
     }
 
     /// Takes a sample in; the one that completes a set gives its result.
     pub fn accumulate(&mut self, sample: Sample) -> Option<Sample> {
+        self.gather(sample);
+        self.make(self.count)
+    }
+
+    /// Takes a sample in. Of a full set the oldest goes.
+    pub fn gather(&mut self, sample: Sample) {
         let newest = self.gathered.last();
         if newest.is_some_and(|newest| !newest.at.0.is_before(sample.at.0)) {
             self.gathered.clear();
         }
+        if self.gathered.len() == self.count {
+            self.gathered.remove(0);
+        }
         self.gathered.push(sample);
-        if self.gathered.len() < self.count {
+    }
+
+    /// What those gathered make, if there are so many; the next set begins.
+    pub fn make(&mut self, least: usize) -> Option<Sample> {
+        if self.gathered.len() < least.max(1) {
             return None;
         }
         let result = self.combine();
@@ -77,7 +83,19 @@ impl Filter {
         }
     }
 
-    /// The set is full, so it holds at least one.
+    /// How many of those gathered are combined.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of a small count; a float to integer cast saturates"
+    )]
+    fn combined(&self) -> usize {
+        let count = self.gathered.len();
+        let wanted = (self.share * as_float(count)).round() as usize;
+        wanted.clamp(1, count)
+    }
+
+    /// There is at least one.
     fn combine(&mut self) -> Sample {
         let newest = self.gathered[self.gathered.len() - 1];
         self.gathered
@@ -86,7 +104,7 @@ impl Filter {
         let from_median = |sample: &Sample| (sample.offset_s - middle).abs();
         self.gathered
             .sort_by(|a, b| from_median(a).total_cmp(&from_median(b)));
-        let used = &self.gathered[..self.combined];
+        let used = &self.gathered[..self.combined()];
         let mean =
             |part: fn(&Sample) -> f64| used.iter().map(part).sum::<f64>() / as_float(used.len());
         let offset_s = mean(|sample| sample.offset_s);

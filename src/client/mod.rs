@@ -12,6 +12,7 @@ mod options;
 mod poll;
 mod pool;
 mod quantile;
+mod refclock;
 mod reference_id;
 mod regression;
 mod report;
@@ -19,6 +20,7 @@ mod sample;
 mod samples;
 mod sanity;
 mod selection;
+mod source_name;
 mod stamp;
 mod walk;
 
@@ -35,6 +37,7 @@ pub use poll::{
     Burst, POLL_MAX, POLL_MIN, Poll, Reach, interval_ns, score_change, separated, separation_ns,
 };
 pub use pool::{Change, Pool, PoolSize, SlotId, SlotState};
+pub use refclock::{Completion, Reading, Refclock, RefclockOptions, Shows, Unused};
 pub use reference_id::reference_id;
 pub use report::{Counts, Measurement};
 pub use sample::Sample;
@@ -43,4 +46,5 @@ pub use sanity::{Expectation, FailedTests, Identity, Test, Tests};
 pub use selection::{
     Candidate, Choice, Orphan, Reference, SelectOptions, SelectionOptions, Standing, State, select,
 };
+pub use source_name::SourceName;
 pub use stamp::{Now, Stamp, StampSource};

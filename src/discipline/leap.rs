@@ -110,6 +110,12 @@ impl LeapState {
         self.tai_offset_s
     }
 
+    /// The same at a moment, for a clock that keeps atomic time.
+    pub fn tai_offset_at(&self, now_s: i64) -> Option<i32> {
+        let day = self.table.as_ref()?.day(now_s)?;
+        Some(day.tai_offset_s)
+    }
+
     /// When [`act`](Self::act) is to be called: the midnight of the leap second. A second is deleted before
     /// its midnight by one second.
     pub fn deadline_s(&self) -> Option<i64> {

@@ -26,7 +26,7 @@ pub use servo::{
 };
 pub use smooth::{Smoothing, SmoothingOptions};
 pub use system::{
-    Action, AuthSelectMode, End, InitialStep, Moment, NameId, Notice, Purpose, RawStamp, Record,
-    SelectionRecord, Severity, SourceId, SourceReport, SourceSpec, System, SystemOptions,
-    TrackingRecord,
+    Action, AuthSelectMode, End, InitialStep, Moment, NameId, Notice, Purpose, RawReading,
+    RawStamp, Record, RefclockReading, RefclockRecord, SelectionRecord, Severity, SourceId,
+    SourceReport, SourceSpec, System, SystemOptions, TrackingRecord,
 };

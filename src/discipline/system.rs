@@ -6,6 +6,7 @@
 
 mod action;
 mod names;
+mod refclock;
 mod report;
 mod say;
 mod select;
@@ -16,13 +17,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use action::{
-    Action, End, Moment, NameId, Notice, Record, SelectionRecord, Severity, SourceId,
-    TrackingRecord,
+    Action, End, Moment, NameId, Notice, Record, RefclockReading, RefclockRecord, SelectionRecord,
+    Severity, SourceId, TrackingRecord,
 };
 pub use names::SourceSpec;
+pub use refclock::RawReading;
 pub use report::SourceReport;
 
 use self::names::Name;
+use self::refclock::RefclockSource;
 use self::say::Followed;
 use self::source::{RegisterOptions, Source, Trouble};
 use super::{
@@ -182,6 +185,7 @@ pub struct System<K> {
     stage: Stage,
     names: BTreeMap<NameId, Name>,
     sources: BTreeMap<SourceId, Source>,
+    refclocks: BTreeMap<SourceId, RefclockSource>,
     next_id: u64,
     followed: Option<Followed>,
     /// The source that is selected now; what was followed last may outlive it.
@@ -251,6 +255,7 @@ impl<K: KernelClock> System<K> {
             stage: Stage::Keeping,
             names: BTreeMap::new(),
             sources: BTreeMap::new(),
+            refclocks: BTreeMap::new(),
             next_id: 0,
             followed: None,
             selected: None,
@@ -275,7 +280,10 @@ impl<K: KernelClock> System<K> {
         let sources = self.sources.values().map(|s| s.association.next_deadline());
         let names = self.names.values().map(Name::next_deadline);
         let slew = self.slew_deadline_ns();
-        let all = sources.chain(names).chain([slew]).flatten();
+        let all = sources
+            .chain(names)
+            .chain([slew, self.next_refclock_poll()]);
+        let all = all.flatten();
         all.fold(self.next_tick_ns, u64::min)
     }
 
@@ -301,6 +309,7 @@ impl<K: KernelClock> System<K> {
         if has_polled {
             self.select(None, now)?;
         }
+        self.poll_refclocks(now)?;
         if self.next_tick_ns <= now.monotonic_ns {
             self.tick(now)?;
         }
@@ -370,7 +379,7 @@ impl<K: KernelClock> System<K> {
         let Some(reply) = reply else {
             return Ok(());
         };
-        let (address, slot) = (source.address, (source.name, source.slot));
+        let (address, slot) = (source.address, (source.name_id, source.slot));
         let tests = reply.measurement.tests;
         let said = if tests.is_valid() {
             source.trouble = None;
@@ -419,6 +428,9 @@ impl<K: KernelClock> System<K> {
         self.clock.restart(now.raw);
         self.servo.forget_update();
         for source in self.sources.values_mut() {
+            source.clock_jumped();
+        }
+        for source in self.refclocks.values_mut() {
             source.clock_jumped();
         }
         if self.followed.take().is_some() {
@@ -575,6 +587,13 @@ impl<K: KernelClock> System<K> {
                 source.clock_changed(change);
             }
         }
+        for source in self.refclocks.values_mut() {
+            if is_leap {
+                source.leaped(change);
+            } else {
+                source.clock_changed(change);
+            }
+        }
         if let Some(smoothing) = &mut self.smoothing {
             smoothing.shift(change, is_leap);
         }
@@ -617,17 +636,18 @@ impl<K: KernelClock> System<K> {
     }
 
     fn note_statistics(&mut self, id: SourceId) {
-        let Some(source) = self.sources.get(&id) else {
+        let server = self.sources.get(&id).map(|s| (s.name(), &s.samples));
+        let clock = self.refclocks.get(&id).map(|s| (s.name(), &s.samples));
+        let Some((source, samples)) = server.or(clock) else {
             return;
         };
-        let at = source
-            .samples
+        let at = samples
             .newest()
-            .map_or_else(CookedTime::default, |s| s.at);
+            .map_or_else(CookedTime::default, |newest| newest.at);
         self.actions.push_back(Action::Record(Record::Statistics {
-            address: source.address.ip(),
+            source,
             at,
-            statistics: *source.samples.statistics(),
+            statistics: *samples.statistics(),
         }));
     }
 }

@@ -1,7 +1,8 @@
 //! What the system process records, as lines of log files.
 
 use super::logs::{
-    Logs, MeasurementEntry, SelectionEntry, SourceName, StatisticsEntry, TrackingEntry,
+    Logs, MeasurementEntry, RawReading, RefclockEntry, SelectionEntry, SourceName, StatisticsEntry,
+    TrackingEntry,
 };
 use crate::discipline::Record;
 
@@ -16,17 +17,17 @@ pub(super) fn write(logs: &mut Logs, record: &Record) {
             measurement,
         }),
         Record::Statistics {
-            address,
+            source,
             at,
             statistics,
         } => logs.write(&StatisticsEntry {
             at: *at,
-            source: SourceName::Address(*address),
+            source: *source,
             statistics,
         }),
         Record::Selection(record) => logs.write(&SelectionEntry {
             at: record.at,
-            source: SourceName::Address(record.address),
+            source: record.source,
             candidate: &record.candidate,
         }),
         Record::Tracking(record) => logs.write(&TrackingEntry {
@@ -42,6 +43,18 @@ pub(super) fn write(logs: &mut Logs, record: &Record) {
             remaining_s: record.remaining_s,
             error_max_s: record.error_max_s,
             tracking: record.tracking,
+        }),
+        Record::Refclock(record) => logs.write(&RefclockEntry {
+            at: record.at,
+            reference_id: record.reference_id,
+            leap: record.leap,
+            raw: record.raw.map(|raw| RawReading {
+                poll: raw.poll,
+                is_pulse: raw.is_pulse,
+                offset_s: raw.offset_s,
+            }),
+            offset_s: record.offset_s,
+            dispersion_s: record.dispersion_s,
         }),
     }
 }

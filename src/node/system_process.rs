@@ -233,8 +233,8 @@ impl SystemProcess {
             file.write(&drift);
         }
         if let Some(files) = &self.dumps {
-            for (address, dump) in self.system.dumps() {
-                files.save(SourceName::Address(address), &dump);
+            for (source, dump) in self.system.dumps() {
+                files.save(source, &dump);
             }
         }
     }

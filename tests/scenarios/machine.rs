@@ -7,10 +7,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use maser::auth::{Key, KeyStore, KeyType};
-use maser::client::{Port, RequestId, StampSource};
+use maser::client::{Port, RefclockOptions, RequestId, Shows, StampSource};
 use maser::discipline::{
-    Action, End, KernelClock, KernelStatus, Moment, NameId, NoClock, RawStamp, Record,
-    SimulatedClock, SourceId, SourceReport, System, SystemOptions, TrackingRecord,
+    Action, End, KernelClock, KernelStatus, Moment, NameId, NoClock, RawReading, RawStamp, Record,
+    RefclockRecord, SimulatedClock, SourceId, SourceReport, System, SystemOptions, TrackingRecord,
 };
 use maser::server::{
     AccessRule, AccessTable, Arrival, Chance, ClientTable, InterleavedTable, Outcome, RateLimiter,
@@ -134,6 +134,7 @@ pub(crate) struct Seen {
     pub(crate) interleaved: usize,
     pub(crate) invalid: usize,
     pub(crate) ends: Vec<End>,
+    pub(crate) readings: Vec<RefclockRecord>,
 }
 
 pub(crate) struct Machine {
@@ -362,6 +363,38 @@ impl Machine {
         }
     }
 
+    /// Adds a reference clock.
+    pub(crate) fn add_refclock(&mut self, options: RefclockOptions) -> SourceId {
+        let now = self.moment();
+        self.system().add_refclock(options, now)
+    }
+
+    /// A reference clock is read, which is wrong by `error_s`.
+    pub(crate) fn read_time(&mut self, id: SourceId, error_s: f64) {
+        let raw = self.moment().raw;
+        let utc = moment(self.utc_s);
+        let offset_s = (utc - raw.0).to_seconds() + error_s;
+        self.read(id, raw, Shows::Time(offset_s));
+    }
+
+    /// A pulse comes, `late_s` after the beginning of a second.
+    pub(crate) fn read_pulse(&mut self, id: SourceId, late_s: f64) {
+        let raw = RawTime(self.moment().raw.0 + NtpDuration::from_seconds(late_s));
+        let fraction = raw.0 - NtpTimestamp::from_bits(raw.0.to_bits() & !0xffff_ffff);
+        self.read(id, raw, Shows::Pulse(fraction.to_seconds()));
+    }
+
+    fn read(&mut self, id: SourceId, at: RawTime, shows: Shows) {
+        let now = self.moment();
+        let reading = RawReading {
+            at,
+            shows,
+            leap: LeapIndicator::NoWarning,
+            dispersion_s: 1e-7,
+        };
+        self.system().refclock_read(id, &reading, now);
+    }
+
     /// Somebody else steps the clock.
     pub(crate) fn step_outside(&mut self, by_s: f64) {
         self.system().clock().kernel().clock.jump(by_s);
@@ -585,6 +618,7 @@ impl Seen {
                 self.invalid += usize::from(!measurement.tests.is_valid());
             }
             Record::Tracking(tracking) => self.tracking.push(tracking),
+            Record::Refclock(record) => self.readings.push(record),
             Record::Statistics { .. } | Record::Selection(_) => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-use crate::client::{Candidate, Family, Measurement, Request, Statistics};
+use crate::client::{Candidate, Family, Measurement, Request, SourceName, Statistics};
 use crate::discipline::Tracking;
 use crate::wire::{CookedTime, LeapIndicator, NtpDuration, RawTime, ReferenceId};
 
@@ -127,8 +127,8 @@ pub enum Record {
     },
     /// A source's register has a new sample (statistics.log).
     Statistics {
-        /// The source's.
-        address: IpAddr,
+        /// Which.
+        source: SourceName,
         /// The sample's time.
         at: CookedTime,
         /// The line through the register.
@@ -138,6 +138,36 @@ pub enum Record {
     Selection(SelectionRecord),
     /// The clock was updated (tracking.log).
     Tracking(TrackingRecord),
+    /// A reference clock was read, or its readings became a sample (refclocks.log).
+    Refclock(RefclockRecord),
+}
+
+/// What a reference clock said.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RefclockRecord {
+    /// Of the reading, or of the sample.
+    pub at: CookedTime,
+    /// The clock's letters.
+    pub reference_id: ReferenceId,
+    /// What the clock says of the leap second.
+    pub leap: LeapIndicator,
+    /// What its driver read; `None`: this is the filter's result.
+    pub raw: Option<RefclockReading>,
+    /// By how much the clock is ahead of us, with all corrections, in seconds.
+    pub offset_s: f64,
+    /// How wrong that may be, in seconds.
+    pub dispersion_s: f64,
+}
+
+/// What a driver read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RefclockReading {
+    /// Readings in this poll before it.
+    pub poll: u32,
+    /// A pulse, which says nothing of the second.
+    pub is_pulse: bool,
+    /// By how much the clock was ahead of the kernel's, in seconds.
+    pub offset_s: f64,
 }
 
 /// A source in a selection.
@@ -145,8 +175,8 @@ pub enum Record {
 pub struct SelectionRecord {
     /// The time of the selection.
     pub at: CookedTime,
-    /// The source's.
-    pub address: IpAddr,
+    /// Which.
+    pub source: SourceName,
     /// How it stood, and what it came to.
     pub candidate: Candidate,
 }

@@ -5,7 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use super::action::{Action, End, Moment, NameId, Severity, SourceId};
 use super::source::{Source, Trouble};
 use super::{InitialStep, NANOS_PER_S, Purpose, Stage, System};
-use crate::client::{Change, Dump, Pool, PoolSize, Reach, Role, SlotId, SourceOptions, State};
+use crate::client::{
+    Change, Dump, Pool, PoolSize, Reach, Role, SlotId, SourceName, SourceOptions, State,
+};
 use crate::discipline::KernelClock;
 
 /// A `server`, `pool` or `peer` line.
@@ -128,7 +130,7 @@ impl<K: KernelClock> System<K> {
     /// What selection made of a source after a sample of it.
     pub(super) fn judge(&mut self, id: SourceId, now_ns: u64) {
         if let Some(source) = self.sources.get(&id)
-            && let Some(name) = self.names.get_mut(&source.name)
+            && let Some(name) = self.names.get_mut(&source.name_id)
         {
             let is_usable = !matches!(
                 source.standing.state,
@@ -154,7 +156,7 @@ impl<K: KernelClock> System<K> {
         } else {
             None
         };
-        if let Some(name) = self.names.get_mut(&source.name) {
+        if let Some(name) = self.names.get_mut(&source.name_id) {
             name.pool.unanswered(source.slot, missed, now_ns);
         }
         self.warn(said);
@@ -162,12 +164,14 @@ impl<K: KernelClock> System<K> {
 
     /// Where something is to be done once: nobody will answer any more.
     pub(super) fn notice_silence(&mut self, now: Moment) {
-        let is_over = self.sources.values().all(|source| {
-            let is_asked = source.association.counts().sent > 0;
-            let waits_until = source.association.next_deadline();
-            let is_waiting = waits_until.is_some_and(|at_ns| at_ns <= now.monotonic_ns + SOON_NS);
-            is_asked && !source.association.is_bursting() && !is_waiting
-        });
+        let is_over = self.refclocks.is_empty()
+            && self.sources.values().all(|source| {
+                let is_asked = source.association.counts().sent > 0;
+                let waits_until = source.association.next_deadline();
+                let is_waiting =
+                    waits_until.is_some_and(|at_ns| at_ns <= now.monotonic_ns + SOON_NS);
+                is_asked && !source.association.is_bursting() && !is_waiting
+            });
         let is_late = self.began_ns.saturating_add(PATIENCE_NS) <= now.monotonic_ns;
         if !(is_over && !self.sources.is_empty() || is_late) {
             return;
@@ -291,20 +295,22 @@ impl<K: KernelClock> System<K> {
     }
 
     /// What is known of each source, to be kept for a later run.
-    pub fn dumps(&self) -> Vec<(IpAddr, Dump)> {
+    pub fn dumps(&self) -> Vec<(SourceName, Dump)> {
         let all = self.sources.values().map(|source| {
             let host = self
                 .names
-                .get(&source.name)
+                .get(&source.name_id)
                 .map(|name| name.spec.host.clone());
-            (source.address.ip(), source.dump(host))
+            (source.name(), source.dump(host))
         });
-        all.collect()
+        let clocks = self.refclocks.values();
+        all.chain(clocks.map(|clock| (clock.name(), clock.dump())))
+            .collect()
     }
 
     fn source_at(&self, name: NameId, slot: SlotId) -> Option<SourceId> {
         let mut all = self.sources.iter();
-        let found = all.find(|(_, source)| (source.name, source.slot) == (name, slot));
+        let found = all.find(|(_, source)| (source.name_id, source.slot) == (name, slot));
         found.map(|(id, _)| *id)
     }
 }

@@ -6,7 +6,7 @@ use super::action::{
 use super::say::Followed;
 use super::source::Source;
 use super::{AuthSelectMode, Purpose, Stage, System};
-use crate::client::{Candidate, Choice, Estimate, Reference, select};
+use crate::client::{Candidate, Choice, Estimate, Reference, SourceName, select};
 use crate::discipline::{Adjustment, KernelClock, KernelStatus, LeapAction, Update, Verdict};
 use crate::wire::LeapIndicator;
 
@@ -18,31 +18,38 @@ impl<K: KernelClock> System<K> {
         now: Moment,
     ) -> Result<(), K::Error> {
         let cooked = self.clock.cook(now.raw);
-        let (ids, mut candidates): (Vec<SourceId>, Vec<Candidate>) = self
-            .sources
-            .iter()
-            .map(|(id, source)| (*id, source.candidate(cooked)))
-            .unzip();
+        let servers = self.sources.iter();
+        let servers = servers.map(|(id, source)| (*id, source.name(), source.candidate(cooked)));
+        let clocks = self.refclocks.iter();
+        let clocks = clocks.filter(|(_, source)| !source.clock.options().local);
+        let clocks = clocks.map(|(id, source)| (*id, source.name(), source.candidate(cooked)));
+        let all: Vec<(SourceId, SourceName, Candidate)> = servers.chain(clocks).collect();
+        let mut candidates: Vec<Candidate> = all.iter().map(|(.., candidate)| *candidate).collect();
         self.weigh_authentication(&mut candidates);
-        let at = updated.and_then(|updated| ids.iter().position(|id| *id == updated));
+        let at = updated.and_then(|updated| all.iter().position(|(id, ..)| *id == updated));
         let choice = select(&self.selection, &mut candidates, at);
-        for (source, candidate) in self.sources.values_mut().zip(&candidates) {
-            source.standing = candidate.standing;
+        for ((id, ..), candidate) in all.iter().zip(&candidates) {
+            if let Some(source) = self.sources.get_mut(id) {
+                source.standing = candidate.standing;
+            } else if let Some(source) = self.refclocks.get_mut(id) {
+                source.standing = candidate.standing;
+            }
         }
         if updated.is_some() {
-            let all = self.sources.values().zip(&candidates);
-            self.actions.extend(all.map(|(source, candidate)| {
-                Action::Record(Record::Selection(SelectionRecord {
-                    at: cooked,
-                    address: source.address.ip(),
-                    candidate: *candidate,
-                }))
-            }));
+            let records = all.iter().zip(&candidates);
+            self.actions
+                .extend(records.map(|((_, source, _), candidate)| {
+                    Action::Record(Record::Selection(SelectionRecord {
+                        at: cooked,
+                        source: *source,
+                        candidate: *candidate,
+                    }))
+                }));
         }
         match choice {
             Choice::Selected(reference) => {
-                if let Some(id) = ids.get(reference.index) {
-                    self.follow(&reference, *id, now)?;
+                if let Some((id, name, _)) = all.get(reference.index) {
+                    self.follow(&reference, (*id, *name), now)?;
                 }
             }
             Choice::NotYet => {}
@@ -78,21 +85,30 @@ impl<K: KernelClock> System<K> {
         }
     }
 
-    fn follow(&mut self, reference: &Reference, id: SourceId, now: Moment) -> Result<(), K::Error> {
-        let Some(source) = self.sources.get(&id) else {
-            return Ok(());
+    fn follow(
+        &mut self,
+        reference: &Reference,
+        (id, name): (SourceId, SourceName),
+        now: Moment,
+    ) -> Result<(), K::Error> {
+        let (address, (stratum, reference_id)) = match name {
+            SourceName::Address(address) => {
+                let Some(source) = self.sources.get(&id) else {
+                    return Ok(());
+                };
+                (Some(address), source.reference())
+            }
+            SourceName::Refclock(letters) => (None, (reference.stratum.saturating_add(1), letters)),
         };
-        let address = source.address.ip();
-        let (stratum, reference_id) = source.reference();
         if self.selected.replace(id) != Some(id) {
-            let text = format!("Selected source {address}");
+            let text = format!("Selected source {name}");
             self.tell(Severity::Information, text);
         }
         let Some(estimate) = reference.estimate else {
             return Ok(());
         };
         let followed = Followed {
-            address: Some(address),
+            address,
             stratum,
             reference_id,
             combined: reference.combined,

@@ -5,7 +5,8 @@ use core::net::SocketAddr;
 use super::NameId;
 use crate::client::{
     Association, Candidate, ClockChange, Dump, Expectation, Filter, Measurement, Role, Sample,
-    Samples, SamplesOptions, SelectOptions, SlotId, SourceOptions, Standing, reference_id,
+    Samples, SamplesOptions, SelectOptions, SlotId, SourceName, SourceOptions, Standing,
+    reference_id,
 };
 use crate::wire::{CookedTime, LeapIndicator, ReferenceId};
 
@@ -35,7 +36,7 @@ pub(super) enum Trouble {
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) address: SocketAddr,
-    pub(super) name: NameId,
+    pub(super) name_id: NameId,
     pub(super) slot: SlotId,
     pub(super) association: Association,
     pub(super) samples: Samples,
@@ -66,7 +67,7 @@ impl Source {
     ) -> Self {
         Self {
             address,
-            name,
+            name_id: name,
             slot,
             association: Association::new(role, options.clone(), now_ns),
             samples: Samples::new(SamplesOptions {
@@ -82,6 +83,10 @@ impl Source {
             filter: (options.filter > 1).then(|| Filter::new(options.filter, 0.0)),
             said: Said::NOTHING,
         }
+    }
+
+    pub(super) const fn name(&self) -> SourceName {
+        SourceName::Address(self.address.ip())
     }
 
     /// It has another address now: nothing that was learnt holds.

@@ -24,45 +24,15 @@ pub use statistics::StatisticsEntry;
 pub use tempcomp::TempcompEntry;
 pub use tracking::TrackingEntry;
 
-use std::fmt;
-use std::net::IpAddr;
 use std::path::Path;
 
 use super::calendar::date_and_time;
+pub use crate::client::SourceName;
 use crate::client::unix_near;
 pub use crate::config::LogName;
 use crate::sys::clock;
-use crate::wire::{CookedTime, LeapIndicator, ReferenceId};
+use crate::wire::{CookedTime, LeapIndicator};
 use file::LogFile;
-
-/// The source that a line is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SourceName {
-    /// A server or a peer.
-    Address(IpAddr),
-    /// A reference clock, by the letters of its id.
-    Refclock(ReferenceId),
-}
-
-impl SourceName {
-    /// What is written where nothing is followed: `0.0.0.0`.
-    pub const NONE: Self = Self::Address(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
-    /// The local reference: `127.127.1.1`.
-    pub const LOCAL: Self = Self::Address(IpAddr::V4(std::net::Ipv4Addr::new(127, 127, 1, 1)));
-}
-
-impl fmt::Display for SourceName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Address(address) => f.pad(&address.to_string()),
-            Self::Refclock(id) => {
-                let letters = id.to_bytes().into_iter();
-                let letters = letters.filter(u8::is_ascii_graphic).map(char::from);
-                f.pad(&letters.collect::<String>())
-            }
-        }
-    }
-}
 
 /// A line of a log.
 pub trait Entry {

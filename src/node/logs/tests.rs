@@ -9,6 +9,7 @@ use crate::client::{
     Test, Tests,
 };
 use crate::discipline::Tracking;
+use crate::wire::ReferenceId;
 use crate::wire::{Mode, NtpTimestamp};
 
 /// 2026-11-23 06:48:27
