@@ -31,6 +31,7 @@ impl Default for Config {
             },
             sources: SourcesConfig {
                 sources: Vec::new(),
+                refclocks: Vec::new(),
                 initial: None,
                 selection: SelectionOptions::default(),
                 auth_select: AuthSelectMode::Mix,

@@ -8,6 +8,7 @@ mod access;
 mod clock;
 mod form;
 mod ours;
+mod refclock;
 mod server;
 mod source;
 mod table;

@@ -25,7 +25,7 @@ pub use print::{CpuList, print};
 
 pub use crate::discipline::Local;
 
-use crate::client::SelectionOptions;
+use crate::client::{RefclockOptions, SelectionOptions};
 use crate::discipline::{
     AuthSelectMode, FallbackDrift, InitialStep, LeapMode, MakeStep, MaxChange, SourceSpec,
 };
@@ -158,6 +158,8 @@ pub struct TimeConfig {
 pub struct SourcesConfig {
     /// `server`, `pool`, `peer`, in their order.
     pub sources: Vec<SourceSpec>,
+    /// `refclock`, in their order; each has letters of its own.
+    pub refclocks: Vec<RefclockSpec>,
     /// `initstepslew`
     pub initial: Option<InitialStep>,
     /// The directives about selection; `maxclockerror` and `local … orphan` are elsewhere.
@@ -176,6 +178,63 @@ pub struct SourcesConfig {
     pub bind_addresses: Vec<IpAddr>,
     /// `bindacqdevice`
     pub bind_device: Option<String>,
+}
+
+/// A `refclock` line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RefclockSpec {
+    /// Who reads it.
+    pub driver: RefclockDriver,
+    /// The rest of the line.
+    pub options: RefclockOptions,
+}
+
+/// How a reference clock is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RefclockDriver {
+    /// Pulses that the kernel stamps.
+    Pps {
+        /// The device.
+        path: PathBuf,
+        /// `clear`: falling edges.
+        clear: bool,
+    },
+    /// Samples that programs send to this socket.
+    Sock(PathBuf),
+    /// Samples that a program writes into shared memory, as for ntpd.
+    Shm {
+        /// The number of the segment.
+        unit: u8,
+        /// `perm`: its permissions.
+        mode: u32,
+    },
+    /// The clock of a network card.
+    Phc {
+        /// A device, or an interface.
+        clock: String,
+        /// Without `nocrossts`: both clocks are read at one moment where that can be.
+        crosses: bool,
+        /// `extpps`
+        pulses: Option<PhcPulses>,
+    },
+    /// The real-time clock.
+    Rtc {
+        /// The device.
+        path: PathBuf,
+        /// `utc`: it keeps UTC.
+        utc: bool,
+    },
+}
+
+/// Pulses at a card's pin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PhcPulses {
+    /// `pin`; `None`, typed as -1: the pin's function is fixed.
+    pub pin: Option<u32>,
+    /// `channel`
+    pub channel: u32,
+    /// `clear`: falling edges.
+    pub clear: bool,
 }
 
 /// What is done with the clock. Frequencies are in parts per million, as typed.

@@ -6,8 +6,12 @@ use std::path::Path;
 use super::directive::{ClockLine, Directive, SourcesLine, Support, Who};
 use super::error::{ConfigError, ConfigErrors, Fault, Notice};
 use super::read::{Read, Statement};
-use super::{ClockConfig, Config, Loaded, Outside, RecordsConfig, SourcesConfig};
+use super::{
+    ClockConfig, Config, Loaded, Outside, RecordsConfig, RefclockDriver, RefclockSpec,
+    SourcesConfig,
+};
 use crate::server::{AccessRule, Subnet};
+use crate::wire::ReferenceId;
 
 /// Puts the statements together: of a directive that holds one value, the last line counts.
 pub(super) fn resolve(read: Read, outside: &dyn Outside) -> Result<Loaded, ConfigErrors> {
@@ -97,6 +101,7 @@ fn apply(config: &mut Config, directive: &Directive, outside: &dyn Outside) -> R
         Directive::User(user) => runtime.user = Some(user),
         Directive::Workers(workers) => runtime.workers = workers,
         Directive::Keyfile(file) => *key_file = Some(file),
+        Directive::Sources(SourcesLine::Refclock(spec)) => add_refclock(sources, spec)?,
         Directive::Sources(line) => apply_sources(sources, line),
         Directive::Clock(line) => apply_clock(clock, records, line),
         // Followed while reading, settled after all lines, or not acted on.
@@ -109,10 +114,39 @@ fn apply(config: &mut Config, directive: &Directive, outside: &dyn Outside) -> R
     Ok(())
 }
 
+/// Gives the clock letters if the line has none: the driver's first three and the number of the line.
+fn add_refclock(sources: &mut SourcesConfig, mut spec: RefclockSpec) -> Result<(), Fault> {
+    let all = &mut sources.refclocks;
+    if spec.options.reference_id == ReferenceId::NONE {
+        let [a, b, c] = match &spec.driver {
+            RefclockDriver::Pps { .. } => *b"PPS",
+            RefclockDriver::Sock(_) => *b"SOC",
+            RefclockDriver::Shm { .. } => *b"SHM",
+            RefclockDriver::Phc { .. } => *b"PHC",
+            RefclockDriver::Rtc { .. } => *b"RTC",
+        };
+        let digit = u8::try_from(all.len() % 10).unwrap_or(0);
+        spec.options.reference_id = ReferenceId::from_bytes([a, b, c, b'0' + digit]);
+    }
+    let letters = spec.options.reference_id;
+    if all
+        .iter()
+        .any(|other| other.options.reference_id == letters)
+    {
+        return Err(Fault::Refused(
+            "another reference clock has these letters; give this one others by refid",
+        ));
+    }
+    all.push(spec);
+    Ok(())
+}
+
 fn apply_sources(sources: &mut SourcesConfig, line: SourcesLine) {
     let selection = &mut sources.selection;
     match line {
         SourcesLine::Source(spec) => sources.sources.push(spec),
+        // It can fail, and is dealt with before.
+        SourcesLine::Refclock(spec) => sources.refclocks.push(spec),
         SourcesLine::Initstepslew(initial) => sources.initial = Some(initial),
         SourcesLine::Acquisitionport(port) => sources.acquisition_port = port,
         SourcesLine::Bindacqaddress(address) => {

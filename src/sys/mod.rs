@@ -5,7 +5,7 @@
 //! - A function is one kernel operation with Rust types in and out. No policy, no NTP, no logging.
 //! - One unsafe operation per block; above it the sentence that makes it sound: who owns the memory, how
 //!   long, who wrote the length.
-//! - [`Burst`] and [`PacketPort`] alone hold memory that the kernel reads and writes too: allocated or mapped
+//! - [`Burst`], [`PacketPort`] and [`SharedTime`] alone hold memory that others read and write too: allocated or mapped
 //!   once, never moved; of a burst no header is handed out, of a ring no frame that is the kernel's. Control messages are read and written as plain bytes, without pointers ([`cmsg`]).
 //! - `EINTR` is retried inside; `EAGAIN` is nothing received. An error that a stranger can provoke never
 //!   closes a socket.
@@ -24,7 +24,10 @@ mod filter;
 mod fixed;
 mod packet;
 pub mod process;
+mod ptp;
+mod pulse;
 pub mod random;
+mod shared_memory;
 pub mod steering;
 mod udp;
 
@@ -33,6 +36,9 @@ pub use busy_poll::busy_poll_epoll;
 pub use clock::Timespec;
 pub use clock_watch::ClockWatch;
 pub use packet::{Frame, PACKET_LEN_MAX, PacketOptions, PacketPort};
+pub use ptp::{PtpDevice, PtpReading, PulseInput};
+pub use pulse::{Edge, Pulse, PulseDevice};
+pub use shared_memory::{KEY_OF_UNIT_0, SharedTime, ShmTime};
 pub use udp::{PortOptions, Transmitted, UdpPort};
 
 use std::io;

@@ -24,8 +24,6 @@ pub(super) enum Value {
     Socket,
     /// One of these, in any case.
     OneOf(&'static [&'static str]),
-    /// A reference id: one to four characters.
-    ReferenceId,
     /// An option without a value.
     Nothing,
 }
@@ -110,9 +108,6 @@ fn check_value(value: Value, arguments: &mut Arguments<'_>) -> Result<(), At> {
         Value::OneOf(words) => arguments.take(&words.join(" or "), |word| {
             let fits = words.iter().any(|known| known.eq_ignore_ascii_case(word));
             fits.then_some(())
-        }),
-        Value::ReferenceId => arguments.take("one to four ASCII characters", |word| {
-            (word.len() <= 4 && word.is_ascii()).then_some(())
         }),
         Value::Nothing => Ok(()),
     }

@@ -3,9 +3,10 @@
 use core::net::IpAddr;
 
 use super::Directive;
-use super::form::Value::{Integer, Nothing, Number, ReferenceId, Word};
-use super::form::{ANY_NUMBER, POSITIVE, Value};
+use super::form::Value::{Integer, Nothing, Number, Word};
+use super::form::{ANY_NUMBER, Value};
 use crate::client::{Family, POLL_MAX, POLL_MIN, PoolSize, Role, SourceOptions};
+use crate::config::RefclockSpec;
 use crate::config::arguments::Arguments;
 use crate::config::error::{At, Fault};
 use crate::discipline::{AuthSelectMode, InitialStep, SourceSpec};
@@ -17,6 +18,7 @@ type Read = Result<Directive, At>;
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::config) enum SourcesLine {
     Source(SourceSpec),
+    Refclock(RefclockSpec),
     Initstepslew(InitialStep),
     Acquisitionport(u16),
     Bindacqaddress(IpAddr),
@@ -275,33 +277,6 @@ const OPTIONS: [&str; 34] = [
     "extfield",
 ];
 
-/// Of `refclock`, behind driver and parameter.
-pub(super) const REFCLOCK: Options = &[
-    ("poll", POLL),
-    ("dpoll", POLL),
-    ("refid", ReferenceId),
-    ("lock", ReferenceId),
-    ("rate", Integer(1, i32::MAX as i64)),
-    ("maxlockage", COUNT),
-    ("width", Number(0.0, 1.0)),
-    ("pps", Nothing),
-    ("offset", ANY_NUMBER),
-    ("delay", Number(0.0, DELAY_MAX_S)),
-    ("stratum", Integer(0, 15)),
-    ("precision", Number(0.0, 1.0)),
-    ("maxdispersion", POSITIVE),
-    ("filter", COUNT),
-    ("minsamples", SAMPLES),
-    ("maxsamples", SAMPLES),
-    ("maxunreach", COUNT),
-    ("tai", Nothing),
-    ("local", Nothing),
-    ("prefer", Nothing),
-    ("noselect", Nothing),
-    ("trust", Nothing),
-    ("require", Nothing),
-];
-
 /// Of `hwtimestamp`, behind the interface.
 pub(super) const HWTIMESTAMP: Options = &[
     ("minpoll", Integer(-6, 20)),
@@ -320,9 +295,6 @@ type Options = &'static [(&'static str, Value)];
 /// A host behind a directive that is checked only.
 pub(super) const HOST: Value = Word(HOST_EXPECTED);
 const HOST_EXPECTED: &str = "a host name or an address";
-/// log2 of seconds.
-const POLL: Value = Integer(-7, 24);
-const SAMPLES: Value = Integer(0, 64);
 const COUNT: Value = Integer(0, i32::MAX as i64);
 const COUNT_MAX: u32 = i32::MAX.unsigned_abs();
 /// More samples than a register has in all its history would be none.

@@ -1,14 +1,16 @@
 //! Lines about sources and the choice among them.
 
 use super::{Number, word};
-use crate::client::{Family, PoolSize, Role, SelectionOptions, SourceOptions};
-use crate::config::SourcesConfig;
+use crate::client::{Family, PoolSize, RefclockOptions, Role, SelectionOptions, SourceOptions};
 use crate::config::directive::AUTH_SELECT_MODES;
+use crate::config::{RefclockDriver, RefclockSpec, SourcesConfig};
 use crate::discipline::SourceSpec;
+use crate::wire::ReferenceId;
 
 pub(super) fn lines(config: &SourcesConfig, lines: &mut Vec<String>) {
     let SourcesConfig {
         sources,
+        refclocks,
         initial,
         selection,
         auth_select,
@@ -20,6 +22,7 @@ pub(super) fn lines(config: &SourcesConfig, lines: &mut Vec<String>) {
         bind_device,
     } = config;
     lines.extend(sources.iter().map(source));
+    lines.extend(refclocks.iter().map(refclock));
     if let Some(initial) = initial {
         let hosts = initial.hosts.iter().map(|spec| format!(" {}", spec.host));
         lines.push(format!(
@@ -161,6 +164,115 @@ fn flags(options: &SourceOptions, add: &mut impl FnMut(&str, Option<String>)) {
         ("ipv6", options.family == Some(Family::V6)),
     ];
     for (name, is_set) in all {
+        add(name, is_set.then(String::new));
+    }
+}
+
+/// A `refclock` line, with its letters and the options that are not as by default.
+fn refclock(spec: &RefclockSpec) -> String {
+    let mut line = match &spec.driver {
+        RefclockDriver::Pps { path, clear } => {
+            format!("refclock PPS {}{}", path.display(), colon("clear", *clear))
+        }
+        RefclockDriver::Sock(path) => format!("refclock SOCK {}", path.display()),
+        RefclockDriver::Shm { unit, mode } => format!("refclock SHM {unit}:perm=0{mode:o}"),
+        RefclockDriver::Phc {
+            clock,
+            crosses,
+            pulses,
+        } => {
+            let mut line = format!("refclock PHC {clock}{}", colon("nocrossts", !crosses));
+            if let Some(pulses) = pulses {
+                let pin = pulses.pin.map_or(-1, i64::from);
+                let channel = pulses.channel;
+                line.push_str(&format!(":extpps:pin={pin}:channel={channel}"));
+                line.push_str(&colon("clear", pulses.clear));
+            }
+            line
+        }
+        RefclockDriver::Rtc { path, utc } => {
+            format!("refclock RTC {}{}", path.display(), colon("utc", *utc))
+        }
+    };
+    let mut add = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            line.push(' ');
+            line.push_str(name);
+            line.push_str(&value);
+        }
+    };
+    refclock_options(&spec.options, &mut add);
+    line
+}
+
+/// An option behind a driver's parameter.
+fn colon(option: &str, is_set: bool) -> String {
+    if is_set {
+        format!(":{option}")
+    } else {
+        String::new()
+    }
+}
+
+fn refclock_options(options: &RefclockOptions, add: &mut impl FnMut(&str, Option<String>)) {
+    let usual = RefclockOptions::default();
+    let id = |id: ReferenceId| {
+        let letters = id.to_bytes().into_iter().filter(|byte| *byte != 0);
+        after(letters.map(char::from).collect::<String>())
+    };
+    let differs =
+        |is: f64, usual: f64| (is.to_bits() != usual.to_bits()).then(|| after(Number(is)));
+    add("refid", Some(id(options.reference_id)));
+    add(
+        "poll",
+        (options.poll != usual.poll).then(|| after(options.poll)),
+    );
+    add(
+        "dpoll",
+        (options.driver_poll != usual.driver_poll).then(|| after(options.driver_poll)),
+    );
+    add("lock", options.lock.map(id));
+    add(
+        "rate",
+        (options.rate != usual.rate).then(|| after(options.rate)),
+    );
+    let age = options.lock_age_max;
+    add(
+        "maxlockage",
+        (age != usual.lock_age_max).then(|| after(age)),
+    );
+    add("width", differs(options.width_s, usual.width_s));
+    add("offset", differs(options.offset_s, usual.offset_s));
+    add("delay", differs(options.delay_s, usual.delay_s));
+    add(
+        "stratum",
+        (options.stratum != usual.stratum).then(|| after(options.stratum)),
+    );
+    add("precision", options.precision_s.map(Number).map(after));
+    add(
+        "maxdispersion",
+        differs(options.dispersion_max_s, usual.dispersion_max_s),
+    );
+    add(
+        "filter",
+        (options.filter != usual.filter).then(|| after(options.filter)),
+    );
+    add("minsamples", options.samples_min.map(after));
+    add("maxsamples", options.samples_max.map(after));
+    let unreach = options.unreach_max;
+    add(
+        "maxunreach",
+        (unreach != usual.unreach_max).then(|| after(unreach)),
+    );
+    for (name, is_set) in [
+        ("pps", options.pps),
+        ("tai", options.tai),
+        ("local", options.local),
+        ("prefer", options.select.prefer),
+        ("noselect", options.select.noselect),
+        ("trust", options.select.trust),
+        ("require", options.select.require),
+    ] {
         add(name, is_set.then(String::new));
     }
 }

@@ -4,10 +4,10 @@ use super::super::Grammar::{Check, Read};
 use super::super::Row;
 use super::super::Support::{Honoured, NotYet};
 use super::super::clock;
-use super::super::form::Part::{One, Options, Tempcomp};
-use super::super::form::Value::{OneOf, Word};
-use super::super::form::{POSITIVE, Value};
-use super::super::source::{self, REFCLOCK};
+use super::super::form::POSITIVE;
+use super::super::form::Part::{One, Tempcomp};
+use super::super::form::Value::Word;
+use super::super::{refclock, source};
 use super::{DISCIPLINE, NO_ARGUMENTS, row};
 
 /// Time sources.
@@ -18,12 +18,8 @@ pub(super) const SOURCES: &[Row] = &[
     row(
         "refclock",
         "DRIVER PARAMETER [OPTION...]",
-        Check(&[
-            One(DRIVER),
-            One(Word("the driver's parameter")),
-            Options(REFCLOCK),
-        ]),
-        NotYet(REFERENCE_CLOCK),
+        Read(refclock::refclock),
+        Honoured,
     ),
     row(
         "initstepslew",
@@ -173,8 +169,5 @@ pub(super) const RTC: &[Row] = &[
     ),
 ];
 
-const DRIVER: Value = OneOf(&["PPS", "SOCK", "SHM", "PHC", "RTC"]);
-
 // What rows wait for.
-const REFERENCE_CLOCK: &str = "reference clocks; use `follow` or `local`";
 const RTC_CLOCK: &str = "the real-time clock; maser leaves it alone";
