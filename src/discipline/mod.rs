@@ -15,6 +15,7 @@ mod local;
 mod servo;
 mod smooth;
 mod system;
+mod tempcomp;
 
 pub use cooked::{Adjustment, CookedClock};
 pub use drift::Drift;
@@ -28,5 +29,6 @@ pub use smooth::{Smoothing, SmoothingOptions};
 pub use system::{
     Action, AuthSelectMode, End, InitialStep, Moment, NameId, Notice, Purpose, RawStamp, Record,
     SelectionRecord, Severity, SourceId, SourceReport, SourceSpec, System, SystemOptions,
-    TrackingRecord,
+    TemperatureRecord, TrackingRecord,
 };
+pub use tempcomp::{BadPoints, COMPENSATION_MAX_PPM, Tempcomp, TempcompPoints};

@@ -10,6 +10,7 @@ mod report;
 mod say;
 mod select;
 mod source;
+mod temperature;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 
 pub use action::{
     Action, End, Moment, NameId, Notice, Record, SelectionRecord, Severity, SourceId,
-    TrackingRecord,
+    TemperatureRecord, TrackingRecord,
 };
 pub use names::SourceSpec;
 pub use report::SourceReport;
@@ -25,9 +26,10 @@ pub use report::SourceReport;
 use self::names::Name;
 use self::say::Followed;
 use self::source::{RegisterOptions, Source, Trouble};
+use self::temperature::Compensation;
 use super::{
     Adjustment, CookedClock, Drift, KernelClock, LeapMode, LeapState, LeapTable, Local,
-    LocalReference, Servo, ServoOptions, Smoothing, SmoothingOptions,
+    LocalReference, Servo, ServoOptions, Smoothing, SmoothingOptions, Tempcomp,
 };
 use crate::auth::KeyStore;
 use crate::client::{
@@ -73,6 +75,8 @@ pub struct SystemOptions {
     pub leap_table: Option<LeapTable>,
     /// `smoothtime`
     pub smoothing: Option<SmoothingOptions>,
+    /// `tempcomp`
+    pub tempcomp: Option<Tempcomp>,
     /// `logchange` in seconds: larger offsets are told.
     pub log_change_s: f64,
     /// The drift file, as it was at the start.
@@ -100,6 +104,7 @@ impl Default for SystemOptions {
             leap_mode: LeapMode::System,
             leap_table: None,
             smoothing: None,
+            tempcomp: None,
             log_change_s: 1.0,
             drift: None,
         }
@@ -175,6 +180,7 @@ pub struct System<K> {
     register: RegisterOptions,
     leap: LeapState,
     smoothing: Option<Smoothing>,
+    compensation: Option<Compensation>,
     local: Option<LocalReference>,
     keys: Arc<KeyStore>,
     /// 64 bits that nobody can guess.
@@ -245,6 +251,7 @@ impl<K: KernelClock> System<K> {
             },
             leap: LeapState::new(options.leap_mode, options.leap_table),
             smoothing: options.smoothing.map(Smoothing::new),
+            compensation: options.tempcomp.map(Compensation::new),
             local: options.local.map(LocalReference::new),
             keys,
             random,

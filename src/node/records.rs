@@ -1,7 +1,8 @@
 //! What the system process records, as lines of log files.
 
 use super::logs::{
-    Logs, MeasurementEntry, SelectionEntry, SourceName, StatisticsEntry, TrackingEntry,
+    Logs, MeasurementEntry, SelectionEntry, SourceName, StatisticsEntry, TempcompEntry,
+    TrackingEntry,
 };
 use crate::discipline::Record;
 
@@ -28,6 +29,11 @@ pub(super) fn write(logs: &mut Logs, record: &Record) {
             at: record.at,
             source: SourceName::Address(record.address),
             candidate: &record.candidate,
+        }),
+        Record::Temperature(record) => logs.write(&TempcompEntry {
+            at: record.at,
+            temperature: record.temperature,
+            compensation_ppm: record.compensation_ppm,
         }),
         Record::Tracking(record) => logs.write(&TrackingEntry {
             at: record.at,

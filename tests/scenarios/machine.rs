@@ -596,7 +596,7 @@ impl Seen {
                 self.invalid += usize::from(!measurement.tests.is_valid());
             }
             Record::Tracking(tracking) => self.tracking.push(tracking),
-            Record::Statistics { .. } | Record::Selection(_) => {}
+            Record::Statistics { .. } | Record::Selection(_) | Record::Temperature(_) => {}
         }
     }
 

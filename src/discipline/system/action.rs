@@ -138,6 +138,19 @@ pub enum Record {
     Selection(SelectionRecord),
     /// The clock was updated (tracking.log).
     Tracking(TrackingRecord),
+    /// A temperature was compensated (tempcomp.log).
+    Temperature(TemperatureRecord),
+}
+
+/// A temperature, and what was made of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TemperatureRecord {
+    /// When.
+    pub at: CookedTime,
+    /// In the sensor's own unit.
+    pub temperature: f64,
+    /// By how much the clock is made to run faster for it, in parts per million.
+    pub compensation_ppm: f64,
 }
 
 /// A source in a selection.

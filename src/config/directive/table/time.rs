@@ -4,7 +4,7 @@ use super::super::Grammar::{Check, Read};
 use super::super::Row;
 use super::super::Support::{Honoured, NotYet};
 use super::super::clock;
-use super::super::form::Part::{One, Options, Tempcomp};
+use super::super::form::Part::{One, Options};
 use super::super::form::Value::{OneOf, Word};
 use super::super::form::{POSITIVE, Value};
 use super::super::source::{self, REFCLOCK};
@@ -131,8 +131,8 @@ pub(super) const CLOCK: &[Row] = &[
     row(
         "tempcomp",
         "FILE INTERVAL (T0 K0 K1 K2|FILE)",
-        Check(&[One(Word("a path")), Tempcomp]),
-        NotYet(DISCIPLINE),
+        Read(clock::tempcomp),
+        Honoured,
     ),
     row("manual", "", NO_ARGUMENTS, NotYet(DISCIPLINE)),
 ];
