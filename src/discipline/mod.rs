@@ -12,6 +12,7 @@ mod drift;
 mod kernel;
 mod leap;
 mod local;
+mod rtc;
 mod servo;
 mod smooth;
 mod system;
@@ -22,13 +23,14 @@ pub use drift::Drift;
 pub use kernel::{KernelClock, KernelStatus, NoClock, SimulatedClock};
 pub use leap::{BadLeapTable, LeapAction, LeapDay, LeapMode, LeapState, LeapTable};
 pub use local::{Local, LocalReference};
+pub use rtc::{RtcCoefficients, RtcReport, RtcTracking, StartTime};
 pub use servo::{
     FallbackDrift, MakeStep, MaxChange, Servo, ServoOptions, Tracking, Update, Verdict,
 };
 pub use smooth::{Smoothing, SmoothingOptions};
 pub use system::{
     Action, AuthSelectMode, End, InitialStep, Moment, NameId, Notice, Purpose, RawStamp, Record,
-    SelectionRecord, Severity, SourceId, SourceReport, SourceSpec, System, SystemOptions,
-    TemperatureRecord, TrackingRecord,
+    RtcRecord, SelectionRecord, Severity, SourceId, SourceReport, SourceSpec, System,
+    SystemOptions, TemperatureRecord, TrackingRecord,
 };
 pub use tempcomp::{BadPoints, COMPENSATION_MAX_PPM, Tempcomp, TempcompPoints};

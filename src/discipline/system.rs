@@ -7,6 +7,7 @@
 mod action;
 mod names;
 mod report;
+mod rtc;
 mod say;
 mod select;
 mod source;
@@ -17,7 +18,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use action::{
-    Action, End, Moment, NameId, Notice, Record, SelectionRecord, Severity, SourceId,
+    Action, End, Moment, NameId, Notice, Record, RtcRecord, SelectionRecord, Severity, SourceId,
     TemperatureRecord, TrackingRecord,
 };
 pub use names::SourceSpec;
@@ -29,7 +30,7 @@ use self::source::{RegisterOptions, Source, Trouble};
 use self::temperature::Compensation;
 use super::{
     Adjustment, CookedClock, Drift, KernelClock, LeapMode, LeapState, LeapTable, Local,
-    LocalReference, Servo, ServoOptions, Smoothing, SmoothingOptions, Tempcomp,
+    LocalReference, RtcTracking, Servo, ServoOptions, Smoothing, SmoothingOptions, Tempcomp,
 };
 use crate::auth::KeyStore;
 use crate::client::{
@@ -181,6 +182,7 @@ pub struct System<K> {
     leap: LeapState,
     smoothing: Option<Smoothing>,
     compensation: Option<Compensation>,
+    rtc: RtcTracking,
     local: Option<LocalReference>,
     keys: Arc<KeyStore>,
     /// 64 bits that nobody can guess.
@@ -252,6 +254,7 @@ impl<K: KernelClock> System<K> {
             leap: LeapState::new(options.leap_mode, options.leap_table),
             smoothing: options.smoothing.map(Smoothing::new),
             compensation: options.tempcomp.map(Compensation::new),
+            rtc: RtcTracking::default(),
             local: options.local.map(LocalReference::new),
             keys,
             random,
@@ -428,6 +431,7 @@ impl<K: KernelClock> System<K> {
         for source in self.sources.values_mut() {
             source.clock_jumped();
         }
+        self.rtc.set();
         if self.followed.take().is_some() {
             self.tell(
                 Severity::Warning,
@@ -578,6 +582,7 @@ impl<K: KernelClock> System<K> {
         for source in self.sources.values_mut() {
             source.clock_changed(change);
         }
+        self.rtc.shift(change);
         if let Some(smoothing) = &mut self.smoothing {
             smoothing.shift(change, is_leap);
         }

@@ -25,6 +25,7 @@ mod fixed;
 mod packet;
 pub mod process;
 pub mod random;
+pub mod rtc;
 pub mod steering;
 mod udp;
 

@@ -596,7 +596,10 @@ impl Seen {
                 self.invalid += usize::from(!measurement.tests.is_valid());
             }
             Record::Tracking(tracking) => self.tracking.push(tracking),
-            Record::Statistics { .. } | Record::Selection(_) | Record::Temperature(_) => {}
+            Record::Statistics { .. }
+            | Record::Selection(_)
+            | Record::Rtc(_)
+            | Record::Temperature(_) => {}
         }
     }
 

@@ -3,7 +3,7 @@
 use core::net::{IpAddr, SocketAddr};
 
 use crate::client::{Candidate, Family, Measurement, Request, Statistics};
-use crate::discipline::Tracking;
+use crate::discipline::{RtcReport, Tracking};
 use crate::wire::{CookedTime, LeapIndicator, NtpDuration, RawTime, ReferenceId};
 
 /// One moment on the two clocks that a program reads.
@@ -138,8 +138,19 @@ pub enum Record {
     Selection(SelectionRecord),
     /// The clock was updated (tracking.log).
     Tracking(TrackingRecord),
+    /// The real-time clock was measured (rtc.log).
+    Rtc(RtcRecord),
     /// A temperature was compensated (tempcomp.log).
     Temperature(TemperatureRecord),
+}
+
+/// A measurement of the real-time clock, and what was found so far.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RtcRecord {
+    /// What was found.
+    pub report: RtcReport,
+    /// Seconds since the measurement before.
+    pub since_s: f64,
 }
 
 /// A temperature, and what was made of it.
