@@ -4,6 +4,7 @@
 
 mod association;
 mod change;
+mod clock_register;
 mod combine;
 mod dump;
 mod exponent;
@@ -28,6 +29,7 @@ pub use association::{
     Activity, Association, Due, Local, Port, REQUEST_LEN_MAX, Reply, Request, RequestId, Role,
 };
 pub use change::ClockChange;
+pub use clock_register::{ClockLine, ClockRegister};
 pub use combine::{Estimate, combine};
 pub use dump::{BadDump, Dump, unix_near};
 pub use exponent::Exponent;

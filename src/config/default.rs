@@ -56,6 +56,7 @@ impl Default for Config {
                 leap_zone: None,
                 leap_list: None,
                 smoothing: None,
+                tempcomp: None,
             },
             records: RecordsConfig {
                 directory: None,

@@ -266,6 +266,8 @@ pub struct ClockConfig {
     pub leap_list: Option<PathBuf>,
     /// `smoothtime`
     pub smoothing: Option<SmoothingLine>,
+    /// `tempcomp`
+    pub tempcomp: Option<TempcompLine>,
 }
 
 /// `driftfile`
@@ -291,6 +293,35 @@ pub struct SmoothingLine {
     pub wander_max_ppm: f64,
     /// `leaponly`
     pub leap_only: bool,
+}
+
+/// `tempcomp`, as typed. Temperatures are in the sensor's own unit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TempcompLine {
+    /// The file whose first word is the temperature.
+    pub sensor: PathBuf,
+    /// How often it is read, in seconds.
+    pub interval_s: f64,
+    /// What is made of it.
+    pub curve: TempcompCurve,
+}
+
+/// The compensation by temperature, in parts per million.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TempcompCurve {
+    /// `k0 + (T - T0) k1 + (T - T0)^2 k2`
+    Coefficients {
+        /// `T0`
+        t0: f64,
+        /// `k0`
+        k0: f64,
+        /// `k1`
+        k1: f64,
+        /// `k2`
+        k2: f64,
+    },
+    /// A file of points.
+    Points(PathBuf),
 }
 
 /// Files about sources and clock.

@@ -185,6 +185,7 @@ fn apply_clock(clock: &mut ClockConfig, records: &mut RecordsConfig, line: Clock
         ClockLine::Leapsectz(zone) => clock.leap_zone = Some(zone),
         ClockLine::Leapseclist(file) => clock.leap_list = Some(file),
         ClockLine::Smoothtime(options) => clock.smoothing = Some(options),
+        ClockLine::Tempcomp(line) => clock.tempcomp = Some(line),
         ClockLine::Log(logs) => {
             for log in logs {
                 if !records.logs.contains(&log) {

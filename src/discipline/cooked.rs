@@ -31,6 +31,8 @@ pub struct CookedClock<K> {
     frequency_max: f64,
     /// The frequency at which the clock is right, as far as known.
     base: f64,
+    /// By how much faster than that it has to run at the temperature there is.
+    compensation: f64,
     /// What is in force in the kernel.
     in_force: f64,
     /// What raw time lacks: [`remaining_s`](Self::remaining_s) at `epoch`, and a slope.
@@ -59,6 +61,7 @@ impl<K: KernelClock> CookedClock<K> {
             slew_rate_max,
             frequency_max,
             base: in_force,
+            compensation: 0.0,
             in_force,
             epoch: now,
             offset_s: 0.0,
@@ -137,6 +140,27 @@ impl<K: KernelClock> CookedClock<K> {
         self.adjust(&change, now)
     }
 
+    /// The temperature has changed what the oscillator does: from now on the clock is right at a frequency that is
+    /// higher by `compensation`, a fraction, than [`frequency`](Self::frequency), which stays. A slew under way ends
+    /// when it would have. All that was measured stays as it is: the oscillator has changed, not the clock.
+    ///
+    /// # Errors
+    /// As the kernel gives them.
+    pub fn compensate(&mut self, compensation: f64, now: RawTime) -> Result<(), K::Error> {
+        if compensation.to_bits() == self.compensation.to_bits() {
+            return Ok(());
+        }
+        let rest_s = self.deadline().map(|end| (end.0 - now.0).to_seconds());
+        self.begin_line(now);
+        self.compensation = compensation;
+        // In time as served: the slew itself is in raw time.
+        let rest_s = rest_s.map(|rest_s| rest_s - self.offset_s);
+        match rest_s.filter(|rest_s| *rest_s > 0.0) {
+            Some(rest_s) => self.slew_within(rest_s),
+            None => self.slew(),
+        }
+    }
+
     /// When [`elapse`](Self::elapse) is to be called: the slew is over then.
     pub fn deadline(&self) -> Option<RawTime> {
         let slew = NtpDuration::from_seconds(self.slew_s?);
@@ -191,14 +215,19 @@ impl<K: KernelClock> CookedClock<K> {
     /// As the kernel gives them.
     pub fn end(&mut self, now: RawTime) -> Result<(), K::Error> {
         self.begin_line(now);
-        self.in_force = self.kernel.set_frequency(self.base)?;
+        self.in_force = self.kernel.set_frequency(self.right())?;
         Ok(())
+    }
+
+    /// The frequency at which the clock is right now.
+    fn right(&self) -> f64 {
+        (1.0 + self.base).mul_add(1.0 + self.compensation, -1.0)
     }
 
     /// In the units of a [`Correction`], so that what is served and what is reckoned here never part. What
     /// rounding adds to the frequency, 1e-10, is less than any source can show.
     fn slope(&self) -> f64 {
-        let slope = (1.0 + self.base) / (1.0 + self.in_force) - 1.0;
+        let slope = (1.0 + self.right()) / (1.0 + self.in_force) - 1.0;
         let half = SLOPE_UNIT / 2.0;
         NtpDuration::from_seconds(slope + half.copysign(slope)).to_seconds()
     }
@@ -212,16 +241,18 @@ impl<K: KernelClock> CookedClock<K> {
 
     /// Sets the frequency that slews the offset in.
     fn slew(&mut self) -> Result<(), K::Error> {
-        let size_s = self.offset_s.abs();
-        let rate = if size_s < OFFSET_MIN_S {
+        let wanted_s = self.duration_offset_s2 / self.offset_s.abs();
+        self.slew_within(wanted_s.clamp(DURATION_MIN_S, DURATION_MAX_S))
+    }
+
+    fn slew_within(&mut self, duration_s: f64) -> Result<(), K::Error> {
+        let rate = if self.offset_s.abs() < OFFSET_MIN_S {
             0.0
         } else {
-            let wanted_s = self.duration_offset_s2 / size_s;
-            let duration_s = wanted_s.clamp(DURATION_MIN_S, DURATION_MAX_S);
             let rate = self.offset_s / duration_s;
             rate.clamp(-self.slew_rate_max, self.slew_rate_max)
         };
-        let wanted = (1.0 + self.base).mul_add(1.0 + rate, -1.0);
+        let wanted = (1.0 + self.right()).mul_add(1.0 + rate, -1.0);
         self.in_force = self.kernel.set_frequency(wanted)?;
         // With a kernel that does not obey the slew never comes to an end.
         let obeys = (self.in_force - wanted).abs() * 2.0 < rate.abs();
@@ -368,6 +399,38 @@ mod tests {
         assert!((served.to_seconds() - 2.1).abs() < 1e-6);
         // 1e-10 is what the slope is rounded by.
         assert!((cooked.remaining_s(later) - 2.1).abs() < 1.3e-10 * 1000.0);
+    }
+
+    #[test]
+    fn a_compensated_oscillator_is_as_one_that_never_changed() {
+        let mut cooked = clock(-0.01, 0.0);
+        let correction = Adjustment {
+            offset_s: 0.01,
+            duration_offset_s2: 0.2,
+            ..Adjustment::default()
+        };
+        let now = raw(0.0, cooked.kernel());
+        let Ok(_) = cooked.adjust(&correction, now);
+        let end = cooked.deadline().expect("it is slewed in");
+        // Each second the oscillator is slower by 0.1 ppm, and that is told at once.
+        for second in 1..=15u8 {
+            cooked.kernel().advance(1.0);
+            cooked.kernel().wander(-1e-7);
+            let second = f64::from(second);
+            let now = raw(second, cooked.kernel());
+            let Ok(()) = cooked.compensate(second * 1e-7, now);
+            assert!(error_of(second, &cooked).abs() < 1e-8, "at {second}");
+            let moved = cooked.deadline().expect("it goes on").0 - end.0;
+            assert!(moved.to_seconds().abs() < 1e-3, "{}", moved.to_seconds());
+        }
+        assert!(cooked.frequency().abs() < 1e-15);
+        cooked.kernel().advance(10.0);
+        let now = raw(25.0, cooked.kernel());
+        let Ok(()) = cooked.elapse(now);
+        assert!(error_of(25.0, &cooked).abs() < 1e-8);
+        let Ok(()) = cooked.end(now);
+        let rate = cooked.kernel().rate_error();
+        assert!(rate.abs() < 1e-10, "{rate}");
     }
 
     #[test]

@@ -12,21 +12,25 @@ mod drift;
 mod kernel;
 mod leap;
 mod local;
+mod rtc;
 mod servo;
 mod smooth;
 mod system;
+mod tempcomp;
 
 pub use cooked::{Adjustment, CookedClock};
 pub use drift::Drift;
 pub use kernel::{KernelClock, KernelStatus, NoClock, SimulatedClock};
 pub use leap::{BadLeapTable, LeapAction, LeapDay, LeapMode, LeapState, LeapTable};
 pub use local::{Local, LocalReference};
+pub use rtc::{RtcCoefficients, RtcReport, RtcTracking, StartTime};
 pub use servo::{
     FallbackDrift, MakeStep, MaxChange, Servo, ServoOptions, Tracking, Update, Verdict,
 };
 pub use smooth::{Smoothing, SmoothingOptions};
 pub use system::{
     Action, AuthSelectMode, End, InitialStep, Moment, NameId, Notice, Purpose, RawReading,
-    RawStamp, Record, RefclockReading, RefclockRecord, SelectionRecord, Severity, SourceId,
-    SourceReport, SourceSpec, System, SystemOptions, TrackingRecord,
+    RawStamp, Record, RefclockReading, RefclockRecord, RtcRecord, SelectionRecord, Severity,
+    SourceId, SourceReport, SourceSpec, System, SystemOptions, TemperatureRecord, TrackingRecord,
 };
+pub use tempcomp::{BadPoints, COMPENSATION_MAX_PPM, Tempcomp, TempcompPoints};

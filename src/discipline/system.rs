@@ -8,17 +8,19 @@ mod action;
 mod names;
 mod refclock;
 mod report;
+mod rtc;
 mod say;
 mod select;
 mod source;
+mod temperature;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use action::{
-    Action, End, Moment, NameId, Notice, Record, RefclockReading, RefclockRecord, SelectionRecord,
-    Severity, SourceId, TrackingRecord,
+    Action, End, Moment, NameId, Notice, Record, RefclockReading, RefclockRecord, RtcRecord,
+    SelectionRecord, Severity, SourceId, TemperatureRecord, TrackingRecord,
 };
 pub use names::SourceSpec;
 pub use refclock::RawReading;
@@ -28,9 +30,10 @@ use self::names::Name;
 use self::refclock::RefclockSource;
 use self::say::Followed;
 use self::source::{RegisterOptions, Source, Trouble};
+use self::temperature::Compensation;
 use super::{
     Adjustment, CookedClock, Drift, KernelClock, LeapMode, LeapState, LeapTable, Local,
-    LocalReference, Servo, ServoOptions, Smoothing, SmoothingOptions,
+    LocalReference, RtcTracking, Servo, ServoOptions, Smoothing, SmoothingOptions, Tempcomp,
 };
 use crate::auth::KeyStore;
 use crate::client::{
@@ -76,6 +79,8 @@ pub struct SystemOptions {
     pub leap_table: Option<LeapTable>,
     /// `smoothtime`
     pub smoothing: Option<SmoothingOptions>,
+    /// `tempcomp`
+    pub tempcomp: Option<Tempcomp>,
     /// `logchange` in seconds: larger offsets are told.
     pub log_change_s: f64,
     /// The drift file, as it was at the start.
@@ -103,6 +108,7 @@ impl Default for SystemOptions {
             leap_mode: LeapMode::System,
             leap_table: None,
             smoothing: None,
+            tempcomp: None,
             log_change_s: 1.0,
             drift: None,
         }
@@ -178,6 +184,8 @@ pub struct System<K> {
     register: RegisterOptions,
     leap: LeapState,
     smoothing: Option<Smoothing>,
+    compensation: Option<Compensation>,
+    rtc: RtcTracking,
     local: Option<LocalReference>,
     keys: Arc<KeyStore>,
     /// 64 bits that nobody can guess.
@@ -249,6 +257,8 @@ impl<K: KernelClock> System<K> {
             },
             leap: LeapState::new(options.leap_mode, options.leap_table),
             smoothing: options.smoothing.map(Smoothing::new),
+            compensation: options.tempcomp.map(Compensation::new),
+            rtc: RtcTracking::default(),
             local: options.local.map(LocalReference::new),
             keys,
             random,
@@ -433,6 +443,7 @@ impl<K: KernelClock> System<K> {
         for source in self.refclocks.values_mut() {
             source.clock_jumped();
         }
+        self.rtc.set();
         if self.followed.take().is_some() {
             self.tell(
                 Severity::Warning,
@@ -594,6 +605,7 @@ impl<K: KernelClock> System<K> {
                 source.clock_changed(change);
             }
         }
+        self.rtc.shift(change);
         if let Some(smoothing) = &mut self.smoothing {
             smoothing.shift(change, is_leap);
         }

@@ -177,7 +177,7 @@ fn start_timekeeper(
             (options.purpose, options.reads_dumps),
             kernel,
             keys,
-        ))
+        )?)
     } else {
         None
     };

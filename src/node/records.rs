@@ -1,10 +1,10 @@
 //! What the system process records, as lines of log files.
 
 use super::logs::{
-    Logs, MeasurementEntry, RawReading, RefclockEntry, SelectionEntry, SourceName, StatisticsEntry,
-    TrackingEntry,
+    Logs, MeasurementEntry, RawReading, RefclockEntry, RtcEntry, RtcLine, SelectionEntry,
+    SourceName, StatisticsEntry, TempcompEntry, TrackingEntry,
 };
-use crate::discipline::Record;
+use crate::discipline::{Record, RtcRecord};
 
 /// Writes a record into its log, if that is wanted.
 pub(super) fn write(logs: &mut Logs, record: &Record) {
@@ -29,6 +29,12 @@ pub(super) fn write(logs: &mut Logs, record: &Record) {
             at: record.at,
             source: record.source,
             candidate: &record.candidate,
+        }),
+        Record::Rtc(record) => logs.write(&rtc_entry(record)),
+        Record::Temperature(record) => logs.write(&TempcompEntry {
+            at: record.at,
+            temperature: record.temperature,
+            compensation_ppm: record.compensation_ppm,
         }),
         Record::Tracking(record) => logs.write(&TrackingEntry {
             at: record.at,
@@ -56,5 +62,27 @@ pub(super) fn write(logs: &mut Logs, record: &Record) {
             offset_s: record.offset_s,
             dispersion_s: record.dispersion_s,
         }),
+    }
+}
+
+fn rtc_entry(record: &RtcRecord) -> RtcEntry {
+    let report = &record.report;
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "seconds between two measurements"
+    )]
+    let interval_s = record.since_s.round() as u32;
+    RtcEntry {
+        at: report.at,
+        fast_s: report.measured_s,
+        line: report.line.map(|line| RtcLine {
+            fast_s: line.ahead_s,
+            gain_ppm: line.frequency * 1e6,
+        }),
+        samples: count(report.samples),
+        runs: report.line.map_or(0, |line| count(line.runs)),
+        interval_s,
     }
 }

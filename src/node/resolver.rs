@@ -30,10 +30,9 @@ impl Resolver {
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub(super) fn start(waker: Waker) -> io::Result<Self> {
+    pub(super) fn start(waker: Arc<Waker>) -> io::Result<Self> {
         let (questions, asked) = mpsc::channel::<Question>();
         let (answer, answers) = mpsc::channel();
-        let waker = Arc::new(waker);
         let run = move || {
             for question in asked {
                 let addresses = look_up(&question);
@@ -116,7 +115,7 @@ mod tests {
     fn the_asker_is_woken() {
         let mut poll = mio::Poll::new().unwrap();
         let waker = Waker::new(poll.registry(), mio::Token(7)).unwrap();
-        let resolver = Resolver::start(waker).unwrap();
+        let resolver = Resolver::start(Arc::new(waker)).unwrap();
         resolver.ask(NameId::default(), "127.0.0.1".to_owned(), None);
         let mut events = mio::Events::with_capacity(1);
         poll.poll(&mut events, Some(std::time::Duration::from_secs(10)))

@@ -2,20 +2,24 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::boot::{self, Fatal};
 use super::drift_file::DriftFile;
 use super::dump_files::DumpFiles;
 use super::kernel_form::Kernel;
+use super::leap_file::LeapFile;
 use super::logs::Logs;
 use super::source_port::SourcePortOptions;
 use super::system_process::SystemStart;
 use crate::auth::KeyStore;
 use crate::client::{Role, SelectionOptions};
-use crate::config::{ClockConfig, Config};
-use crate::discipline::{LeapTable, Purpose, ServoOptions, SmoothingOptions, SystemOptions};
+use crate::config::{ClockConfig, Config, TempcompCurve, TempcompLine};
+use crate::discipline::{
+    Purpose, ServoOptions, SmoothingOptions, SystemOptions, Tempcomp, TempcompPoints,
+};
 use crate::sys::clock;
 use crate::sys::process::Capability;
 
@@ -44,17 +48,21 @@ pub(super) fn capabilities(config: &Config, controls_clock: bool) -> Vec<Capabil
 }
 
 /// What the system process begins with. `kernel` is the clock it is given.
+///
+/// # Errors
+/// A file without which the configuration cannot be followed.
 pub(super) fn system(
     config: &Config,
     (purpose, reads_dumps): (Purpose, bool),
     kernel: Kernel,
     keys: &Arc<KeyStore>,
-) -> SystemStart {
+) -> Result<SystemStart, Fatal> {
     let clock = &config.clock;
     let drift_file = clock.drift_file.as_ref().map(|line| {
         let interval = Duration::from_secs(line.interval_s.into());
         DriftFile::new(line.path.clone(), interval, clock::monotonic_ns())
     });
+    let leap_file = LeapFile::of(clock);
     let sources = &config.sources;
     let error_max = config.time.max_clock_error_ppm * PPM;
     let options = SystemOptions {
@@ -74,17 +82,18 @@ pub(super) fn system(
         refresh_s: sources.refresh_s,
         local: config.time.local,
         leap_mode: clock.leap_mode,
-        leap_table: leap_table(clock),
+        leap_table: leap_file.as_ref().and_then(LeapFile::read),
         smoothing: clock.smoothing.map(|line| SmoothingOptions {
             frequency_max: line.frequency_max_ppm * PPM,
             wander_max: line.wander_max_ppm * PPM,
             leap_only: line.leap_only,
         }),
+        tempcomp: clock.tempcomp.as_ref().map(tempcomp).transpose()?,
         log_change_s: config.records.log_change_s,
         drift: drift_file.as_ref().and_then(DriftFile::read),
         ..SystemOptions::default()
     };
-    SystemStart {
+    Ok(SystemStart {
         options,
         kernel,
         keys: Arc::clone(keys),
@@ -99,7 +108,14 @@ pub(super) fn system(
         drift_file,
         dumps: config.records.dump_directory.clone().map(DumpFiles::new),
         reads_dumps,
-    }
+        leap_file,
+        sensor: clock.tempcomp.as_ref().map(|line| {
+            (
+                line.sensor.clone(),
+                Duration::from_secs_f64(line.interval_s),
+            )
+        }),
+    })
 }
 
 fn servo(clock: &ClockConfig, clock_error_max: f64) -> ServoOptions {
@@ -127,33 +143,23 @@ fn logs(config: &Config) -> Logs {
     }
 }
 
-/// The table of `leapseclist`, or of `leapsectz`. What cannot be read is told.
-pub(super) fn leap_table(clock: &ClockConfig) -> Option<LeapTable> {
-    let (path, table) = match (&clock.leap_list, &clock.leap_zone) {
-        (Some(path), _) => (path.clone(), leap_list(path)),
-        (None, Some(zone)) => {
-            let path = zone_path(zone);
-            let table = leap_zone(&path);
-            (path, table)
+/// `tempcomp`, with its points read.
+fn tempcomp(line: &TempcompLine) -> Result<Tempcomp, Fatal> {
+    let path = match &line.curve {
+        TempcompCurve::Coefficients { t0, k0, k1, k2 } => {
+            return Ok(Tempcomp::Coefficients {
+                t0: *t0,
+                k0: *k0,
+                k1: *k1,
+                k2: *k2,
+            });
         }
-        (None, None) => return None,
+        TempcompCurve::Points(path) => path,
     };
-    table
-        .inspect_err(|error| log::warn!("leap seconds: {}: {error}", path.display()))
-        .ok()
-}
-
-fn leap_list(path: &Path) -> io::Result<LeapTable> {
-    LeapTable::parse_list(&fs::read_to_string(path)?).map_err(io::Error::other)
-}
-
-fn leap_zone(path: &Path) -> io::Result<LeapTable> {
-    LeapTable::parse_tzif(&fs::read(path)?).map_err(io::Error::other)
-}
-
-/// Where the system keeps its time zones.
-fn zone_path(zone: &str) -> PathBuf {
-    Path::new("/usr/share/zoneinfo").join(zone)
+    fs::read_to_string(path)
+        .and_then(|text| TempcompPoints::parse(&text).map_err(io::Error::other))
+        .map(Tempcomp::Points)
+        .map_err(boot::system(format!("tempcomp {}", path.display())))
 }
 
 const PPM: f64 = 1e-6;
@@ -165,24 +171,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_systems_own_tables_are_read() {
-        let zone = ClockConfig {
-            leap_zone: Some("right/UTC".to_owned()),
-            ..Config::default().clock
+    fn the_points_of_tempcomp_are_read_or_nothing_starts() {
+        let path = std::env::temp_dir().join(format!("maser-points-{}", std::process::id()));
+        let line = TempcompLine {
+            sensor: "/sys/t".into(),
+            interval_s: 30.0,
+            curve: TempcompCurve::Points(path.clone()),
         };
-        if zone_path("right/UTC").exists() {
-            let table = leap_table(&zone).unwrap();
-            // 2017-01-01 began with 37 s.
-            assert_eq!(
-                table.day(1_483_300_000).map(|day| day.tai_offset_s),
-                Some(37)
-            );
-        }
-        let missing = ClockConfig {
-            leap_list: Some("/nonexistent/leap-seconds.list".into()),
-            ..zone
-        };
-        assert_eq!(leap_table(&missing), None);
+        fs::write(&path, "20000 1.0\n30000 0.0\n").unwrap();
+        let curve = tempcomp(&line).unwrap();
+        assert_eq!(curve.compensation_ppm(25_000.0), Some(0.5));
+        fs::write(&path, "20000 1.0\nwarm 0.0\n").unwrap();
+        let said = tempcomp(&line).unwrap_err().to_string();
+        assert!(
+            said.contains("line 2") && said.contains("maser-points"),
+            "{said}"
+        );
+        fs::remove_file(&path).unwrap();
+        assert!(tempcomp(&line).is_err());
     }
 
     #[test]

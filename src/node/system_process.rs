@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,9 @@ use mio::{Interest, Poll, Registry, Token, Waker};
 use super::drift_file::DriftFile;
 use super::dump_files::DumpFiles;
 use super::kernel_form::Kernel;
+use super::leap_file::LeapFile;
 use super::logs::{Logs, SourceName};
+use super::readings::{Reading, Readings};
 use super::records;
 use super::resolver::Resolver;
 use super::source_port::{SourcePort, SourcePortOptions, source_burst};
@@ -21,7 +24,7 @@ use super::steps::{ClockPair, Steps};
 use crate::auth::KeyStore;
 use crate::client::{Port, Request, RequestId, StampSource};
 use crate::discipline::{
-    Action, End, Moment, Notice, RawStamp, Severity, SourceId, System, SystemOptions,
+    Action, End, LeapTable, Moment, Notice, RawStamp, Severity, SourceId, System, SystemOptions,
 };
 use crate::sys::{Burst, Timespec, random};
 use crate::wire::{NtpTimestamp, RawTime, SystemVariables};
@@ -46,10 +49,14 @@ pub(super) struct SystemStart {
     pub(super) dumps: Option<DumpFiles>,
     /// `-r`
     pub(super) reads_dumps: bool,
+    /// `leapseclist` or `leapsectz`
+    pub(super) leap_file: Option<LeapFile>,
+    /// The sensor of `tempcomp`, and how often it is read.
+    pub(super) sensor: Option<(PathBuf, Duration)>,
 }
 
 impl SystemStart {
-    /// Takes the clock over. Answers of the resolver come with the token `names`.
+    /// Takes the clock over. Answers of the resolver, and what was read, come with the token `names`.
     ///
     /// # Errors
     /// The kernel's clock, randomness or a thread cannot be had.
@@ -59,9 +66,12 @@ impl SystemStart {
         names: Token,
         precision: i8,
     ) -> io::Result<SystemProcess> {
-        let resolver = Resolver::start(Waker::new(poll.registry(), names)?)?;
+        let waker = Arc::new(Waker::new(poll.registry(), names)?);
+        let resolver = Resolver::start(Arc::clone(&waker))?;
+        let readings = Readings::start(self.sensor, self.leap_file, now().monotonic_ns, waker)?;
         self.options.precision = precision;
         self.options.start_unix_s = ClockPair::read().real.secs;
+        let leap_table = self.options.leap_table.clone();
         let mut pool = RandomBits::draw()?;
         let random = Box::new(move || pool.next());
         let system = System::new(self.options, self.kernel, self.keys, random, now())?;
@@ -69,6 +79,8 @@ impl SystemStart {
             system,
             registry: poll.registry().try_clone()?,
             resolver,
+            readings,
+            leap_table,
             options: self.ports,
             serving_port: self.serving_port,
             ports: BTreeMap::new(),
@@ -124,6 +136,9 @@ pub(super) struct SystemProcess {
     system: System<Kernel>,
     registry: Registry,
     resolver: Resolver,
+    readings: Readings,
+    /// In use.
+    leap_table: Option<LeapTable>,
     options: SourcePortOptions,
     /// The port at which we serve.
     serving_port: u16,
@@ -163,7 +178,12 @@ impl SystemProcess {
     /// How long nothing is to be done.
     pub(super) fn wait(&self) -> Duration {
         let now_ns = now().monotonic_ns;
-        Duration::from_nanos(self.system.next_deadline().saturating_sub(now_ns))
+        let deadlines = [
+            Some(self.system.next_deadline()),
+            self.readings.next_deadline(),
+        ];
+        let next_ns = deadlines.into_iter().flatten().fold(u64::MAX, u64::min);
+        Duration::from_nanos(next_ns.saturating_sub(now_ns))
     }
 
     /// Does what is due. Somebody may have set the clock meanwhile.
@@ -176,6 +196,7 @@ impl SystemProcess {
         while let Some((name, addresses)) = self.resolver.answer() {
             self.system.resolved(name, &addresses, now());
         }
+        self.read_files()?;
         if let (Some(file), Some(drift)) = (&mut self.drift_file, self.system.drift()) {
             file.offer(&drift, now().monotonic_ns);
         }
@@ -237,6 +258,24 @@ impl SystemProcess {
                 files.save(source, &dump);
             }
         }
+    }
+
+    /// Files that are read while we run.
+    fn read_files(&mut self) -> io::Result<()> {
+        self.readings.turn(now().monotonic_ns);
+        while let Some(reading) = self.readings.next() {
+            match reading {
+                Reading::Temperature(temperature) => self.system.temperature(temperature, now())?,
+                Reading::LeapTable(table) => {
+                    if self.leap_table.as_ref() != Some(&table) {
+                        log::info!("the table of leap seconds has changed");
+                        self.leap_table = Some(table.clone());
+                        self.system.set_leap_table(table);
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Somebody else's steps; our own are known.

@@ -27,6 +27,7 @@ pub mod process;
 mod ptp;
 mod pulse;
 pub mod random;
+pub mod rtc;
 mod shared_memory;
 pub mod steering;
 mod udp;

@@ -619,7 +619,10 @@ impl Seen {
             }
             Record::Tracking(tracking) => self.tracking.push(tracking),
             Record::Refclock(record) => self.readings.push(record),
-            Record::Statistics { .. } | Record::Selection(_) => {}
+            Record::Statistics { .. }
+            | Record::Selection(_)
+            | Record::Rtc(_)
+            | Record::Temperature(_) => {}
         }
     }
 

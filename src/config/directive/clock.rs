@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::Directive;
 use crate::config::arguments::Arguments;
 use crate::config::error::At;
-use crate::config::{DriftFileLine, LogName, SmoothingLine};
+use crate::config::{DriftFileLine, LogName, SmoothingLine, TempcompCurve, TempcompLine};
 use crate::discipline::{FallbackDrift, LeapMode, MakeStep, MaxChange};
 
 type Read = Result<Directive, At>;
@@ -26,6 +26,7 @@ pub(in crate::config) enum ClockLine {
     Leapsectz(String),
     Leapseclist(PathBuf),
     Smoothtime(SmoothingLine),
+    Tempcomp(TempcompLine),
     Log(Vec<LogName>),
     Logdir(PathBuf),
     Logbanner(u32),
@@ -126,6 +127,28 @@ pub(super) fn smoothtime(arguments: &mut Arguments<'_>) -> Read {
     }))
 }
 
+pub(super) fn tempcomp(arguments: &mut Arguments<'_>) -> Read {
+    let sensor = path(arguments)?;
+    let interval_s = arguments.number(0.0..=INTERVAL_MAX_S)?;
+    // Behind the interval: a file of points, or four coefficients.
+    let curve = if arguments.len() > 1 {
+        let mut any = || arguments.number(f64::MIN..=f64::MAX);
+        TempcompCurve::Coefficients {
+            t0: any()?,
+            k0: any()?,
+            k1: any()?,
+            k2: any()?,
+        }
+    } else {
+        TempcompCurve::Points(arguments.word("a file of points").map(PathBuf::from)?)
+    };
+    line(ClockLine::Tempcomp(TempcompLine {
+        sensor,
+        interval_s,
+        curve,
+    }))
+}
+
 pub(super) fn log(arguments: &mut Arguments<'_>) -> Read {
     let mut logs = Vec::new();
     while !arguments.is_empty() {
@@ -180,5 +203,7 @@ pub(in crate::config) const LEAP_MODES: [(&str, LeapMode); 4] = [
 
 /// The kernel's frequency may be off by a tenth.
 const RATE_MAX_PPM: f64 = 100_000.0;
+/// A day and more: no temperature is worth as long.
+const INTERVAL_MAX_S: f64 = 1e6;
 /// 2^31 s are 68 years.
 const LOG2_MAX: u8 = 31;

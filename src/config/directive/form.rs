@@ -41,8 +41,6 @@ pub(super) enum Part {
     Options(&'static [(&'static str, Value)]),
     /// What `allow` takes: `[all] [SUBNET]`.
     Subnet,
-    /// `tempcomp` behind its file: two words, or five.
-    Tempcomp,
 }
 
 /// The arguments of a directive, from left to right.
@@ -77,16 +75,6 @@ fn check_part(part: Part, arguments: &mut Arguments<'_>) -> Result<(), At> {
             Ok(())
         }
         Part::Subnet => access::line(arguments).map(drop),
-        Part::Tempcomp => {
-            check_value(Value::Number(0.0, f64::MAX), arguments)?;
-            // Behind the interval: a file of points, or four coefficients.
-            let form: Form = match arguments.len() {
-                0 | 1 => &[Part::One(Value::Word("a file of points"))],
-                _ => &[Part::One(ANY_NUMBER); 4],
-            };
-            form.iter()
-                .try_for_each(|part| check_part(*part, arguments))
-        }
     }
 }
 

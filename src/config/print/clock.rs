@@ -2,7 +2,7 @@
 
 use super::{Number, word};
 use crate::config::directive::LEAP_MODES;
-use crate::config::{ClockConfig, RecordsConfig};
+use crate::config::{ClockConfig, RecordsConfig, TempcompCurve, TempcompLine};
 
 pub(super) fn lines(config: &ClockConfig, lines: &mut Vec<String>) {
     let ClockConfig {
@@ -19,6 +19,7 @@ pub(super) fn lines(config: &ClockConfig, lines: &mut Vec<String>) {
         leap_zone,
         leap_list,
         smoothing,
+        tempcomp,
     } = config;
     lines.extend(make_step.iter().map(|rule| {
         let threshold = Number(rule.threshold_s);
@@ -62,6 +63,20 @@ pub(super) fn lines(config: &ClockConfig, lines: &mut Vec<String>) {
             Number(wander)
         )
     }));
+    lines.extend(tempcomp.iter().map(tempcomp_line));
+}
+
+fn tempcomp_line(line: &TempcompLine) -> String {
+    let (sensor, interval) = (line.sensor.display(), Number(line.interval_s));
+    match &line.curve {
+        TempcompCurve::Coefficients { t0, k0, k1, k2 } => {
+            let [t0, k0, k1, k2] = [*t0, *k0, *k1, *k2].map(Number);
+            format!("tempcomp {sensor} {interval} {t0} {k0} {k1} {k2}")
+        }
+        TempcompCurve::Points(points) => {
+            format!("tempcomp {sensor} {interval} {}", points.display())
+        }
+    }
 }
 
 pub(super) fn record_lines(config: &RecordsConfig, lines: &mut Vec<String>) {

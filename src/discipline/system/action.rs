@@ -3,7 +3,7 @@
 use core::net::{IpAddr, SocketAddr};
 
 use crate::client::{Candidate, Family, Measurement, Request, SourceName, Statistics};
-use crate::discipline::Tracking;
+use crate::discipline::{RtcReport, Tracking};
 use crate::wire::{CookedTime, LeapIndicator, NtpDuration, RawTime, ReferenceId};
 
 /// One moment on the two clocks that a program reads.
@@ -140,6 +140,10 @@ pub enum Record {
     Tracking(TrackingRecord),
     /// A reference clock was read, or its readings became a sample (refclocks.log).
     Refclock(RefclockRecord),
+    /// The real-time clock was measured (rtc.log).
+    Rtc(RtcRecord),
+    /// A temperature was compensated (tempcomp.log).
+    Temperature(TemperatureRecord),
 }
 
 /// What a reference clock said.
@@ -168,6 +172,26 @@ pub struct RefclockReading {
     pub is_pulse: bool,
     /// By how much the clock was ahead of the kernel's, in seconds.
     pub offset_s: f64,
+}
+
+/// A measurement of the real-time clock, and what was found so far.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RtcRecord {
+    /// What was found.
+    pub report: RtcReport,
+    /// Seconds since the measurement before.
+    pub since_s: f64,
+}
+
+/// A temperature, and what was made of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TemperatureRecord {
+    /// When.
+    pub at: CookedTime,
+    /// In the sensor's own unit.
+    pub temperature: f64,
+    /// By how much the clock is made to run faster for it, in parts per million.
+    pub compensation_ppm: f64,
 }
 
 /// A source in a selection.

@@ -5,7 +5,7 @@ use super::super::Row;
 use super::super::Support::{Honoured, NotYet};
 use super::super::clock;
 use super::super::form::POSITIVE;
-use super::super::form::Part::{One, Tempcomp};
+use super::super::form::Part::One;
 use super::super::form::Value::Word;
 use super::super::{refclock, source};
 use super::{DISCIPLINE, NO_ARGUMENTS, row};
@@ -127,8 +127,8 @@ pub(super) const CLOCK: &[Row] = &[
     row(
         "tempcomp",
         "FILE INTERVAL (T0 K0 K1 K2|FILE)",
-        Check(&[One(Word("a path")), Tempcomp]),
-        NotYet(DISCIPLINE),
+        Read(clock::tempcomp),
+        Honoured,
     ),
     row("manual", "", NO_ARGUMENTS, NotYet(DISCIPLINE)),
 ];
