@@ -16,7 +16,7 @@ use super::source_port::SourcePortOptions;
 use super::system_process::SystemStart;
 use crate::auth::KeyStore;
 use crate::client::{Role, SelectionOptions};
-use crate::config::{ClockConfig, Config, TempcompCurve, TempcompLine};
+use crate::config::{ClockConfig, Config, RtcConfig, TempcompCurve, TempcompLine};
 use crate::discipline::{
     Purpose, ServoOptions, SmoothingOptions, SystemOptions, Tempcomp, TempcompPoints,
 };
@@ -93,6 +93,11 @@ pub(super) fn system(
         drift: drift_file.as_ref().and_then(DriftFile::read),
         ..SystemOptions::default()
     };
+    let rtc = RtcConfig {
+        // Who leaves the one clock alone leaves the other too.
+        autotrim_s: clock.rtc.autotrim_s.filter(|_| kernel.is_adjusted()),
+        ..clock.rtc.clone()
+    };
     Ok(SystemStart {
         options,
         kernel,
@@ -109,6 +114,7 @@ pub(super) fn system(
         dumps: config.records.dump_directory.clone().map(DumpFiles::new),
         reads_dumps,
         leap_file,
+        rtc,
         sensor: clock.tempcomp.as_ref().map(|line| {
             (
                 line.sensor.clone(),

@@ -17,20 +17,26 @@ use super::kernel_form::Kernel;
 use super::leap_file::LeapFile;
 use super::logs::{Logs, SourceName};
 use super::readings::{Reading, Readings};
+use super::real_time_clock::{self, RealTimeClock};
 use super::records;
 use super::resolver::Resolver;
 use super::source_port::{SourcePort, SourcePortOptions, source_burst};
 use super::steps::{ClockPair, Steps};
 use crate::auth::KeyStore;
-use crate::client::{Port, Request, RequestId, StampSource};
+use crate::client::{Port, Request, RequestId, StampSource, unix_near};
+use crate::config::RtcConfig;
 use crate::discipline::{
     Action, End, LeapTable, Moment, Notice, RawStamp, Severity, SourceId, System, SystemOptions,
 };
+use crate::sys::rtc::RtcDevice;
 use crate::sys::{Burst, Timespec, random};
 use crate::wire::{NtpTimestamp, RawTime, SystemVariables};
 
 /// The first token of a source's port; those below are the timekeeper's.
 pub(super) const FIRST_PORT: usize = 16;
+
+/// The real-time clock's; ports begin behind it.
+const RTC: usize = FIRST_PORT;
 
 /// All that the system process begins with.
 pub(super) struct SystemStart {
@@ -51,6 +57,8 @@ pub(super) struct SystemStart {
     pub(super) reads_dumps: bool,
     /// `leapseclist` or `leapsectz`
     pub(super) leap_file: Option<LeapFile>,
+    /// The real-time clock.
+    pub(super) rtc: RtcConfig,
     /// The sensor of `tempcomp`, and how often it is read.
     pub(super) sensor: Option<(PathBuf, Duration)>,
 }
@@ -80,12 +88,13 @@ impl SystemStart {
             registry: poll.registry().try_clone()?,
             resolver,
             readings,
+            rtc: real_time_clock::open(&self.rtc, now().monotonic_ns),
             leap_table,
             options: self.ports,
             serving_port: self.serving_port,
             ports: BTreeMap::new(),
             by_source: BTreeMap::new(),
-            next_token: FIRST_PORT,
+            next_token: FIRST_PORT + 1,
             burst: source_burst(),
             steps: Steps::default(),
             logs: self.logs,
@@ -94,6 +103,13 @@ impl SystemStart {
             dumps: self.dumps,
             end: None,
         };
+        if let Some(rtc) = &process.rtc {
+            let fd = rtc.as_raw_fd();
+            let (source, token) = (&mut SourceFd(&fd), Token(RTC));
+            process
+                .registry
+                .register(source, token, Interest::READABLE)?;
+        }
         process.steps.seen(ClockPair::read());
         process.act()?;
         if let Some(dumps) = &process.dumps {
@@ -137,6 +153,8 @@ pub(super) struct SystemProcess {
     registry: Registry,
     resolver: Resolver,
     readings: Readings,
+    /// `rtcfile`
+    rtc: Option<RealTimeClock<RtcDevice>>,
     /// In use.
     leap_table: Option<LeapTable>,
     options: SourcePortOptions,
@@ -178,9 +196,11 @@ impl SystemProcess {
     /// How long nothing is to be done.
     pub(super) fn wait(&self) -> Duration {
         let now_ns = now().monotonic_ns;
+        let rtc_ns = self.rtc.as_ref().map(RealTimeClock::next_deadline);
         let deadlines = [
             Some(self.system.next_deadline()),
             self.readings.next_deadline(),
+            rtc_ns,
         ];
         let next_ns = deadlines.into_iter().flatten().fold(u64::MAX, u64::min);
         Duration::from_nanos(next_ns.saturating_sub(now_ns))
@@ -197,6 +217,7 @@ impl SystemProcess {
             self.system.resolved(name, &addresses, now());
         }
         self.read_files()?;
+        self.keep_rtc();
         if let (Some(file), Some(drift)) = (&mut self.drift_file, self.system.drift()) {
             file.offer(&drift, now().monotonic_ns);
         }
@@ -209,6 +230,10 @@ impl SystemProcess {
     /// The kernel's clock cannot be had.
     pub(super) fn ready(&mut self, token: Token) -> io::Result<()> {
         self.look_for_steps()?;
+        if token.0 == RTC {
+            self.rtc_ready();
+            return self.act();
+        }
         let Some(open) = self.ports.get(&token.0) else {
             return Ok(()); // It was closed since.
         };
@@ -253,6 +278,9 @@ impl SystemProcess {
         if let (Some(file), Some(drift)) = (&mut self.drift_file, self.system.drift()) {
             file.write(&drift);
         }
+        if let (Some(rtc), Some(found)) = (&self.rtc, self.system.rtc_coefficients()) {
+            rtc.write(&found);
+        }
         if let Some(files) = &self.dumps {
             for (address, dump) in self.system.dumps() {
                 files.save(SourceName::Address(address), &dump);
@@ -276,6 +304,31 @@ impl SystemProcess {
             }
         }
         Ok(())
+    }
+
+    /// A second of the real-time clock may have begun.
+    fn rtc_ready(&mut self) {
+        let Some(rtc) = &mut self.rtc else { return };
+        let now = now();
+        let interval_s = self.system.rtc_interval_s();
+        let Some(tick) = rtc.ready(now.raw, now.monotonic_ns, interval_s) else {
+            return;
+        };
+        self.system.rtc_measured(tick.rtc_unix_s, tick.at);
+        if let Some(ahead_s) = self.system.rtc_ahead_s(now) {
+            let (_, nanos) = served_unix(&mut self.system, now.raw);
+            rtc.offer(ahead_s, now.monotonic_ns, nanos);
+        }
+    }
+
+    /// The real-time clock is measured, or set, when it is time for it.
+    fn keep_rtc(&mut self) {
+        let Some(rtc) = &mut self.rtc else { return };
+        let now = now();
+        let unix = served_unix(&mut self.system, now.raw);
+        if rtc.turn(now.monotonic_ns, unix) {
+            self.system.rtc_was_set();
+        }
     }
 
     /// Somebody else's steps; our own are known.
@@ -409,6 +462,12 @@ impl std::fmt::Display for NtpSeconds {
         let seconds = crate::wire::NtpDuration::from_nanos(self.0).to_seconds();
         write!(f, "{seconds:+.6}")
     }
+}
+
+/// The time as served, in seconds and nanoseconds since 1970.
+fn served_unix(system: &mut System<Kernel>, raw: RawTime) -> (i64, u32) {
+    let served = system.clock().cook(raw).0;
+    unix_near(served, ClockPair::read().real.secs)
 }
 
 fn tell(notice: &Notice) {

@@ -5,8 +5,8 @@ use super::super::Row;
 use super::super::Support::{Honoured, NotYet};
 use super::super::clock;
 use super::super::form::Part::{One, Options};
+use super::super::form::Value;
 use super::super::form::Value::{OneOf, Word};
-use super::super::form::{POSITIVE, Value};
 use super::super::source::{self, REFCLOCK};
 use super::{DISCIPLINE, NO_ARGUMENTS, row};
 
@@ -146,35 +146,14 @@ pub(super) const LEAP: &[Row] = &[
 
 /// The real-time clock.
 pub(super) const RTC: &[Row] = &[
-    row(
-        "rtcfile",
-        "FILE",
-        Check(&[One(Word("a path"))]),
-        NotYet(RTC_CLOCK),
-    ),
-    row(
-        "rtcdevice",
-        "DEVICE",
-        Check(&[One(Word("a path"))]),
-        NotYet(RTC_CLOCK),
-    ),
-    row(
-        "rtcautotrim",
-        "SECONDS",
-        Check(&[One(POSITIVE)]),
-        NotYet(RTC_CLOCK),
-    ),
-    row("rtconutc", "", NO_ARGUMENTS, NotYet(RTC_CLOCK)),
-    row(
-        "hwclockfile",
-        "FILE",
-        Check(&[One(Word("a path"))]),
-        NotYet(RTC_CLOCK),
-    ),
+    row("rtcfile", "FILE", Read(clock::rtcfile), Honoured),
+    row("rtcdevice", "DEVICE", Read(clock::rtcdevice), Honoured),
+    row("rtcautotrim", "SECONDS", Read(clock::rtcautotrim), Honoured),
+    row("rtconutc", "", Read(clock::rtconutc), Honoured),
+    row("hwclockfile", "FILE", Read(clock::hwclockfile), Honoured),
 ];
 
 const DRIVER: Value = OneOf(&["PPS", "SOCK", "SHM", "PHC", "RTC"]);
 
 // What rows wait for.
 const REFERENCE_CLOCK: &str = "reference clocks; use `follow` or `local`";
-const RTC_CLOCK: &str = "the real-time clock; maser leaves it alone";
