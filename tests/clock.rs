@@ -9,86 +9,22 @@ mod skewed;
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod support;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use maser::auth::KeyStore;
-use maser::sys::{Timespec, clock};
-use maser::wire::{HeaderMut, HeaderView, LeapIndicator, Mode, NtpTimestamp, RawTime, ReferenceId};
+use maser::wire::LeapIndicator;
 use proxy::{Impairment, Proxy};
 use skewed::{Skew, SkewedServer};
 use support::keys;
 use support::lan::Lan;
 use support::node::{Directives, Folder, Node, Port, Server};
+use support::seen::{Seen, ask, look, within};
 use support::tool::{self, need, said};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-
-/// What one exchange shows.
-#[derive(Clone, Copy, Debug)]
-struct Seen {
-    at: RawTime,
-    offset_s: f64,
-    delay_s: f64,
-    leap: LeapIndicator,
-    stratum: u8,
-    root_delay_s: f64,
-    root_dispersion_s: f64,
-    reference_id: ReferenceId,
-}
-
-fn raw(at: Timespec) -> RawTime {
-    RawTime(NtpTimestamp::from_unix(at.secs, at.nanos))
-}
-
-/// Asks once; `None` without a reply.
-fn ask(server: SocketAddr) -> Option<Seen> {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
-    socket.connect(server).expect("loopback");
-    socket
-        .set_read_timeout(Some(Duration::from_secs(1)))
-        .expect("not zero");
-    let mut request = [0; 48];
-    let mut header = HeaderMut::new(&mut request);
-    header.set_first(LeapIndicator::NoWarning, 4, Mode::Client);
-    header.set_transmit_timestamp(NtpTimestamp::from_bits(clock::monotonic_ns()));
-    let departure = raw(clock::realtime());
-    socket.send(&request).ok()?;
-    let mut reply = [0; 256];
-    let len = socket.recv(&mut reply).ok()?;
-    let arrival = raw(clock::realtime());
-    let header = HeaderView::at_front(&reply[..len])?;
-    let there_s = (header.receive_timestamp() - departure.0).to_seconds();
-    let back_s = (header.transmit_timestamp() - arrival.0).to_seconds();
-    Some(Seen {
-        at: arrival,
-        offset_s: f64::midpoint(there_s, back_s),
-        delay_s: there_s - back_s,
-        leap: header.leap(),
-        stratum: header.stratum(),
-        root_delay_s: header.root_delay().to_duration().to_seconds(),
-        root_dispersion_s: header.root_dispersion().to_duration().to_seconds(),
-        reference_id: header.reference_id(),
-    })
-}
-
-/// The exchange of the least delay of many: what the host does between two readings is not the server's.
-fn look(server: SocketAddr) -> Seen {
-    let all = (0..40).filter_map(|_| ask(server));
-    let best = all.min_by(|a, b| a.delay_s.total_cmp(&b.delay_s));
-    best.expect("it answers")
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test waits on the real clock")]
-fn within(limit: Duration, what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
-        sleep(Duration::from_millis(50));
-    }
-}
 
 fn is_synchronised(server: SocketAddr) -> bool {
     ask(server).is_some_and(|seen| seen.leap != LeapIndicator::NotSynchronised)

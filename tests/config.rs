@@ -120,8 +120,9 @@ fn a_distributions_file_loads() {
 fn every_honoured_directive_is_printed_and_read_back() {
     let text = data("farm.conf");
     for row in directives().filter(|row| row.support == Support::Honoured) {
-        // These four are spelled otherwise when printed, or stand elsewhere.
-        let elsewhere = ["include", "confdir", "sourcedir", "noclientlog"].contains(&row.name);
+        // These are spelled otherwise when printed, stand elsewhere, or not together with another.
+        let others = ["include", "confdir", "sourcedir", "noclientlog", "rtcfile"];
+        let elsewhere = others.contains(&row.name);
         let typed = text
             .lines()
             .any(|line| line.split(' ').next() == Some(row.name));
@@ -132,6 +133,18 @@ fn every_honoured_directive_is_printed_and_read_back() {
     golden("farm.printed", &printed);
     assert_eq!(config(&printed), loaded.config);
     assert_eq!(print(&load_text(&printed).unwrap()), printed);
+    assert!(loaded.notices.is_empty());
+}
+
+#[test]
+fn what_stands_alone_is_printed_and_read_back() {
+    let text = "rtcfile /var/lib/maser/rtc\ntempcomp /sys/t 0.5 /etc/points\n";
+    let loaded = load_text(text).unwrap();
+    let printed = print(&loaded);
+    for line in text.lines() {
+        assert!(printed.lines().any(|printed| printed == line), "{line}");
+    }
+    assert_eq!(config(&printed), loaded.config);
     assert!(loaded.notices.is_empty());
 }
 

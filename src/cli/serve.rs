@@ -70,6 +70,9 @@ pub(super) struct Serve {
     /// Behave as restarted: the clock is not stepped by `makestep` or `initstepslew`.
     #[arg(short = 'R')]
     restarted: bool,
+    /// At the start, set the clock by the real-time clock or, where that is behind, by the drift file's last change.
+    #[arg(short = 's')]
+    from_rtc: bool,
     /// End after so many seconds.
     #[arg(short = 't', value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     seconds: Option<u32>,
@@ -83,9 +86,6 @@ pub(super) struct Serve {
 /// chronyd's options for what maser does not do.
 #[derive(Debug, clap::Args)]
 struct Refused {
-    /// Refused: set the clock from the real-time clock.
-    #[arg(short = 's')]
-    from_rtc: bool,
     /// Refused but for 0: filter system calls.
     #[arg(short = 'F', value_name = "LEVEL", allow_negative_numbers = true)]
     filter: Option<String>,
@@ -95,18 +95,11 @@ impl Refused {
     /// The options that were given, each with the reason it is refused for.
     fn reasons(&self) -> Vec<String> {
         let filter = self.filter.as_ref().is_some_and(|level| level != "0");
-        let given = [
-            (
-                self.from_rtc,
-                "-s",
-                "maser does not set the clock; use hwclock(8)",
-            ),
-            (
-                filter,
-                "-F",
-                "maser does not filter its system calls yet; use -F 0",
-            ),
-        ];
+        let given = [(
+            filter,
+            "-F",
+            "maser does not filter its system calls yet; use -F 0",
+        )];
         let given = given.iter().filter(|(given, ..)| *given);
         given
             .map(|(_, option, why)| format!("maser serve: {option}: refused: {why}"))
@@ -148,6 +141,7 @@ impl Serve {
                 (false, false) => Purpose::Keep,
             },
             reads_dumps: self.read_dumps,
+            sets_from_rtc: self.from_rtc,
             seconds: self.seconds,
         };
         let Loaded {

@@ -1,8 +1,8 @@
 //! What holds where a configuration says nothing, and the configuration where there is none.
 
 use super::{
-    ClockConfig, Config, Families, Pace, RecordsConfig, RuntimeConfig, ServerConfig, SourcesConfig,
-    Steer, TimeConfig, Unsynchronised,
+    ClockConfig, Config, Families, Pace, RecordsConfig, RtcConfig, RuntimeConfig, ServerConfig,
+    SourcesConfig, Steer, TimeConfig, Unsynchronised,
 };
 use crate::client::SelectionOptions;
 use crate::discipline::{AuthSelectMode, LeapMode};
@@ -57,6 +57,7 @@ impl Default for Config {
                 leap_list: None,
                 smoothing: None,
                 tempcomp: None,
+                rtc: RtcConfig::default(),
             },
             records: RecordsConfig {
                 directory: None,

@@ -268,6 +268,8 @@ pub struct ClockConfig {
     pub smoothing: Option<SmoothingLine>,
     /// `tempcomp`
     pub tempcomp: Option<TempcompLine>,
+    /// The directives about the real-time clock.
+    pub rtc: RtcConfig,
 }
 
 /// `driftfile`
@@ -293,6 +295,21 @@ pub struct SmoothingLine {
     pub wander_max_ppm: f64,
     /// `leaponly`
     pub leap_only: bool,
+}
+
+/// The real-time clock.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RtcConfig {
+    /// `rtcfile`: with it the clock is measured.
+    pub file: Option<PathBuf>,
+    /// `rtcdevice`; `None`: `/dev/rtc`.
+    pub device: Option<PathBuf>,
+    /// `rtcautotrim` in seconds.
+    pub autotrim_s: Option<f64>,
+    /// `rtconutc`
+    pub on_utc: bool,
+    /// `hwclockfile`; `None`: `/etc/adjtime`.
+    pub hwclock_file: Option<PathBuf>,
 }
 
 /// `tempcomp`, as typed. Temperatures are in the sensor's own unit.

@@ -185,6 +185,11 @@ fn apply_clock(clock: &mut ClockConfig, records: &mut RecordsConfig, line: Clock
         ClockLine::Leapsectz(zone) => clock.leap_zone = Some(zone),
         ClockLine::Leapseclist(file) => clock.leap_list = Some(file),
         ClockLine::Smoothtime(options) => clock.smoothing = Some(options),
+        ClockLine::Rtcfile(path) => clock.rtc.file = Some(path),
+        ClockLine::Rtcdevice(path) => clock.rtc.device = Some(path),
+        ClockLine::Rtcautotrim(seconds) => clock.rtc.autotrim_s = Some(seconds),
+        ClockLine::Rtconutc => clock.rtc.on_utc = true,
+        ClockLine::Hwclockfile(path) => clock.rtc.hwclock_file = Some(path),
         ClockLine::Tempcomp(line) => clock.tempcomp = Some(line),
         ClockLine::Log(logs) => {
             for log in logs {

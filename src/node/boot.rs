@@ -12,7 +12,7 @@ use super::ports::{PortError, Ports};
 use super::responders::{Queues, Responders};
 use super::summary::Summary;
 use super::timekeeper::{Ending, Timekeeper};
-use super::{PlacementError, keys, start};
+use super::{PlacementError, keys, start, start_time};
 use crate::auth::{self, KeyStore};
 use crate::config::{Config, Notice, RuntimeConfig};
 use crate::discipline::{End, Purpose};
@@ -31,6 +31,8 @@ pub struct Options {
     pub purpose: Purpose,
     /// `-r`: samples of an earlier run are taken in.
     pub reads_dumps: bool,
+    /// `-s`: the clock is set by the real-time clock, or by the drift file, first.
+    pub sets_from_rtc: bool,
     /// `-t`: the end, so many seconds from the start.
     pub seconds: Option<u32>,
 }
@@ -159,6 +161,9 @@ fn start_timekeeper(
     options: &Options,
     keys: &Arc<KeyStore>,
 ) -> Result<Timekeeper, Fatal> {
+    if options.sets_from_rtc {
+        set_clock_at_start(config, options)?;
+    }
     let sources = if start::keeps_clock(config) {
         if config.time.follow.is_some() {
             log::warn!("follow: no effect: there are sources to keep the clock by");
@@ -182,6 +187,20 @@ fn start_timekeeper(
         None
     };
     Timekeeper::new(&config.time, sources).map_err(system("timekeeper"))
+}
+
+/// `-s`
+fn set_clock_at_start(config: &Config, options: &Options) -> Result<(), Fatal> {
+    if !options.controls_clock || options.purpose == Purpose::MeasureOnce {
+        log::warn!("-s: no effect: the clock is left alone");
+        return Ok(());
+    }
+    if !adjtimex::may_set_clock() {
+        return Err(Fatal::NoControl);
+    }
+    Kernel::adjusted(config.clock.rtc_sync)
+        .and_then(|mut kernel| start_time::apply(config, &mut kernel))
+        .map_err(system("-s: the system clock"))
 }
 
 /// Sets or measures the clock once (`-q`, `-Q`): no worker, no port. What it came to, in seconds the clock was slow.

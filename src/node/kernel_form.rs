@@ -39,6 +39,11 @@ impl Kernel {
         })
     }
 
+    /// Whether the clock is set and steered.
+    pub(super) const fn is_adjusted(&self) -> bool {
+        matches!(self.form, Form::Adjusted(_))
+    }
+
     /// Whether we have stepped the clock since this was asked last.
     pub(super) const fn take_own_steps(&mut self) -> bool {
         std::mem::replace(&mut self.has_stepped, false)

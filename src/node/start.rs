@@ -11,12 +11,13 @@ use super::drift_file::DriftFile;
 use super::dump_files::DumpFiles;
 use super::kernel_form::Kernel;
 use super::leap_file::LeapFile;
-use super::logs::Logs;
+use super::logs::{Logs, SourceName};
+use super::refclock::OpenRefclock;
 use super::source_port::SourcePortOptions;
 use super::system_process::SystemStart;
 use crate::auth::KeyStore;
 use crate::client::{Role, SelectionOptions};
-use crate::config::{ClockConfig, Config, TempcompCurve, TempcompLine};
+use crate::config::{ClockConfig, Config, RefclockSpec, RtcConfig, TempcompCurve, TempcompLine};
 use crate::discipline::{
     Purpose, ServoOptions, SmoothingOptions, SystemOptions, Tempcomp, TempcompPoints,
 };
@@ -25,7 +26,9 @@ use crate::sys::process::Capability;
 
 /// Whether the configuration names anything to take the time from, so that the clock is kept here.
 pub(super) fn keeps_clock(config: &Config) -> bool {
-    !config.sources.sources.is_empty() || config.sources.initial.is_some()
+    let sources = &config.sources;
+    let has_clocks = !sources.refclocks.is_empty();
+    !sources.sources.is_empty() || sources.initial.is_some() || has_clocks
 }
 
 /// Whether it talks to peers, from the port at which we serve.
@@ -93,6 +96,11 @@ pub(super) fn system(
         drift: drift_file.as_ref().and_then(DriftFile::read),
         ..SystemOptions::default()
     };
+    let rtc = RtcConfig {
+        // Who leaves the one clock alone leaves the other too.
+        autotrim_s: clock.rtc.autotrim_s.filter(|_| kernel.is_adjusted()),
+        ..clock.rtc.clone()
+    };
     Ok(SystemStart {
         options,
         kernel,
@@ -109,6 +117,8 @@ pub(super) fn system(
         dumps: config.records.dump_directory.clone().map(DumpFiles::new),
         reads_dumps,
         leap_file,
+        refclocks: refclocks(&sources.refclocks)?,
+        rtc,
         sensor: clock.tempcomp.as_ref().map(|line| {
             (
                 line.sensor.clone(),
@@ -116,6 +126,16 @@ pub(super) fn system(
             )
         }),
     })
+}
+
+/// Opens the reference clocks.
+fn refclocks(specs: &[RefclockSpec]) -> Result<Vec<OpenRefclock>, Fatal> {
+    let now_ns = clock::monotonic_ns();
+    let open = specs.iter().map(|spec| {
+        let name = SourceName::Refclock(spec.options.reference_id);
+        OpenRefclock::open(spec, now_ns).map_err(boot::system(format!("refclock {name}")))
+    });
+    open.collect()
 }
 
 fn servo(clock: &ClockConfig, clock_error_max: f64) -> ServoOptions {

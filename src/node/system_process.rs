@@ -17,20 +17,27 @@ use super::kernel_form::Kernel;
 use super::leap_file::LeapFile;
 use super::logs::{Logs, SourceName};
 use super::readings::{Reading, Readings};
+use super::real_time_clock::{self, RealTimeClock};
 use super::records;
+use super::refclock::{OpenRefclock, Refclocks};
 use super::resolver::Resolver;
 use super::source_port::{SourcePort, SourcePortOptions, source_burst};
 use super::steps::{ClockPair, Steps};
 use crate::auth::KeyStore;
-use crate::client::{Port, Request, RequestId, StampSource};
+use crate::client::{Port, Request, RequestId, StampSource, unix_near};
+use crate::config::RtcConfig;
 use crate::discipline::{
     Action, End, LeapTable, Moment, Notice, RawStamp, Severity, SourceId, System, SystemOptions,
 };
+use crate::sys::rtc::RtcDevice;
 use crate::sys::{Burst, Timespec, random};
 use crate::wire::{NtpTimestamp, RawTime, SystemVariables};
 
 /// The first token of a source's port; those below are the timekeeper's.
 pub(super) const FIRST_PORT: usize = 16;
+
+/// The real-time clock's; ports begin behind it.
+const RTC: usize = FIRST_PORT;
 
 /// All that the system process begins with.
 pub(super) struct SystemStart {
@@ -51,6 +58,10 @@ pub(super) struct SystemStart {
     pub(super) reads_dumps: bool,
     /// `leapseclist` or `leapsectz`
     pub(super) leap_file: Option<LeapFile>,
+    /// `refclock`
+    pub(super) refclocks: Vec<OpenRefclock>,
+    /// The real-time clock.
+    pub(super) rtc: RtcConfig,
     /// The sensor of `tempcomp`, and how often it is read.
     pub(super) sensor: Option<(PathBuf, Duration)>,
 }
@@ -80,12 +91,15 @@ impl SystemStart {
             registry: poll.registry().try_clone()?,
             resolver,
             readings,
+            rtc: real_time_clock::open(&self.rtc, now().monotonic_ns),
             leap_table,
+            refclocks: Refclocks::default(),
+            by_refclock: BTreeMap::new(),
             options: self.ports,
             serving_port: self.serving_port,
             ports: BTreeMap::new(),
             by_source: BTreeMap::new(),
-            next_token: FIRST_PORT,
+            next_token: FIRST_PORT + 1,
             burst: source_burst(),
             steps: Steps::default(),
             logs: self.logs,
@@ -94,6 +108,16 @@ impl SystemStart {
             dumps: self.dumps,
             end: None,
         };
+        if let Some(rtc) = &process.rtc {
+            let fd = rtc.as_raw_fd();
+            let (source, token) = (&mut SourceFd(&fd), Token(RTC));
+            process
+                .registry
+                .register(source, token, Interest::READABLE)?;
+        }
+        for refclock in self.refclocks {
+            process.add_refclock(refclock)?;
+        }
         process.steps.seen(ClockPair::read());
         process.act()?;
         if let Some(dumps) = &process.dumps {
@@ -137,8 +161,13 @@ pub(super) struct SystemProcess {
     registry: Registry,
     resolver: Resolver,
     readings: Readings,
+    /// `rtcfile`
+    rtc: Option<RealTimeClock<RtcDevice>>,
     /// In use.
     leap_table: Option<LeapTable>,
+    refclocks: Refclocks,
+    /// Those that say by a descriptor that there is something to read, by its token.
+    by_refclock: BTreeMap<usize, SourceId>,
     options: SourcePortOptions,
     /// The port at which we serve.
     serving_port: u16,
@@ -178,9 +207,12 @@ impl SystemProcess {
     /// How long nothing is to be done.
     pub(super) fn wait(&self) -> Duration {
         let now_ns = now().monotonic_ns;
+        let rtc_ns = self.rtc.as_ref().map(RealTimeClock::next_deadline);
         let deadlines = [
             Some(self.system.next_deadline()),
             self.readings.next_deadline(),
+            rtc_ns,
+            self.refclocks.next_deadline(),
         ];
         let next_ns = deadlines.into_iter().flatten().fold(u64::MAX, u64::min);
         Duration::from_nanos(next_ns.saturating_sub(now_ns))
@@ -197,6 +229,10 @@ impl SystemProcess {
             self.system.resolved(name, &addresses, now());
         }
         self.read_files()?;
+        self.keep_rtc();
+        for (id, reading) in self.refclocks.due(now().monotonic_ns) {
+            self.system.refclock_read(id, &reading, now());
+        }
         if let (Some(file), Some(drift)) = (&mut self.drift_file, self.system.drift()) {
             file.offer(&drift, now().monotonic_ns);
         }
@@ -209,6 +245,16 @@ impl SystemProcess {
     /// The kernel's clock cannot be had.
     pub(super) fn ready(&mut self, token: Token) -> io::Result<()> {
         self.look_for_steps()?;
+        if token.0 == RTC {
+            self.rtc_ready();
+            return self.act();
+        }
+        if let Some(id) = self.by_refclock.get(&token.0).copied() {
+            for reading in self.refclocks.ready(id) {
+                self.system.refclock_read(id, &reading, now());
+            }
+            return self.act();
+        }
         let Some(open) = self.ports.get(&token.0) else {
             return Ok(()); // It was closed since.
         };
@@ -245,6 +291,24 @@ impl SystemProcess {
         self.act()
     }
 
+    fn add_refclock(&mut self, refclock: OpenRefclock) -> io::Result<()> {
+        let name = SourceName::Refclock(refclock.options.reference_id);
+        let id = self.system.add_refclock(refclock.options, now());
+        let kept = self.dumps_to_read.as_ref();
+        if let Some(dump) = kept.and_then(|files| files.load(name, None, false)) {
+            self.system.restore_refclock(id, &dump);
+        }
+        if let Some(fd) = refclock.descriptor() {
+            let token = Token(self.next_token);
+            self.next_token += 1;
+            self.registry
+                .register(&mut SourceFd(&fd), token, Interest::READABLE)?;
+            self.by_refclock.insert(token.0, id);
+        }
+        self.refclocks.add(id, refclock);
+        Ok(())
+    }
+
     /// The program ends: the clock is left as it is kept best.
     pub(super) fn finish(&mut self) {
         if let Err(error) = self.system.end(now()) {
@@ -252,6 +316,9 @@ impl SystemProcess {
         }
         if let (Some(file), Some(drift)) = (&mut self.drift_file, self.system.drift()) {
             file.write(&drift);
+        }
+        if let (Some(rtc), Some(found)) = (&self.rtc, self.system.rtc_coefficients()) {
+            rtc.write(&found);
         }
         if let Some(files) = &self.dumps {
             for (source, dump) in self.system.dumps() {
@@ -276,6 +343,31 @@ impl SystemProcess {
             }
         }
         Ok(())
+    }
+
+    /// A second of the real-time clock may have begun.
+    fn rtc_ready(&mut self) {
+        let Some(rtc) = &mut self.rtc else { return };
+        let now = now();
+        let interval_s = self.system.rtc_interval_s();
+        let Some(tick) = rtc.ready(now.raw, now.monotonic_ns, interval_s) else {
+            return;
+        };
+        self.system.rtc_measured(tick.rtc_unix_s, tick.at);
+        if let Some(ahead_s) = self.system.rtc_ahead_s(now) {
+            let (_, nanos) = served_unix(&mut self.system, now.raw);
+            rtc.offer(ahead_s, now.monotonic_ns, nanos);
+        }
+    }
+
+    /// The real-time clock is measured, or set, when it is time for it.
+    fn keep_rtc(&mut self) {
+        let Some(rtc) = &mut self.rtc else { return };
+        let now = now();
+        let unix = served_unix(&mut self.system, now.raw);
+        if rtc.turn(now.monotonic_ns, unix) {
+            self.system.rtc_was_set();
+        }
     }
 
     /// Somebody else's steps; our own are known.
@@ -409,6 +501,12 @@ impl std::fmt::Display for NtpSeconds {
         let seconds = crate::wire::NtpDuration::from_nanos(self.0).to_seconds();
         write!(f, "{seconds:+.6}")
     }
+}
+
+/// The time as served, in seconds and nanoseconds since 1970.
+fn served_unix(system: &mut System<Kernel>, raw: RawTime) -> (i64, u32) {
+    let served = system.clock().cook(raw).0;
+    unix_near(served, ClockPair::read().real.secs)
 }
 
 fn tell(notice: &Notice) {

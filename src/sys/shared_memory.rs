@@ -1,6 +1,7 @@
 //! The segment of shared memory through which ntpd's driver 28 takes samples (shmget(2)); gpsd and others fill it.
 
 use std::io;
+use std::mem::offset_of;
 use std::ptr::NonNull;
 
 use super::{check, named};
@@ -76,14 +77,20 @@ impl SharedTime {
 
     /// The count of writings, now.
     pub fn count(&self) -> i32 {
+        let count = self.field(offset_of!(ShmTime, count));
         // SAFETY: as in `read`; the field lies in the segment.
-        unsafe { (&raw const (*self.segment.as_ptr()).count).read_volatile() }
+        unsafe { count.read_volatile() }
     }
 
     /// The sample was taken.
     pub fn clear_valid(&self) {
-        // SAFETY: as in `read`; the segment is attached for writing.
-        unsafe { (&raw mut (*self.segment.as_ptr()).valid).write_volatile(0) }
+        let valid = self.field(offset_of!(ShmTime, valid));
+        // SAFETY: as in `read`; the field lies in the segment, which is attached for writing.
+        unsafe { valid.write_volatile(0) }
+    }
+
+    const fn field(&self, offset: usize) -> *mut i32 {
+        self.segment.as_ptr().wrapping_byte_add(offset).cast()
     }
 
     /// Writes a sample, as a program that feeds us does.

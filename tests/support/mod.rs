@@ -9,6 +9,7 @@ pub(crate) mod client;
 pub(crate) mod keys;
 pub(crate) mod lan;
 pub(crate) mod node;
+pub(crate) mod seen;
 pub(crate) mod tool;
 
 use std::io::Write as _;

@@ -27,6 +27,11 @@ pub(in crate::config) enum ClockLine {
     Leapseclist(PathBuf),
     Smoothtime(SmoothingLine),
     Tempcomp(TempcompLine),
+    Rtcfile(PathBuf),
+    Rtcdevice(PathBuf),
+    Rtcautotrim(f64),
+    Rtconutc,
+    Hwclockfile(PathBuf),
     Log(Vec<LogName>),
     Logdir(PathBuf),
     Logbanner(u32),
@@ -147,6 +152,26 @@ pub(super) fn tempcomp(arguments: &mut Arguments<'_>) -> Read {
         interval_s,
         curve,
     }))
+}
+
+pub(super) fn rtcfile(arguments: &mut Arguments<'_>) -> Read {
+    line(ClockLine::Rtcfile(path(arguments)?))
+}
+
+pub(super) fn rtcdevice(arguments: &mut Arguments<'_>) -> Read {
+    line(ClockLine::Rtcdevice(path(arguments)?))
+}
+
+pub(super) fn rtcautotrim(arguments: &mut Arguments<'_>) -> Read {
+    line(ClockLine::Rtcautotrim(positive(arguments)?))
+}
+
+pub(super) fn rtconutc(_: &mut Arguments<'_>) -> Read {
+    line(ClockLine::Rtconutc)
+}
+
+pub(super) fn hwclockfile(arguments: &mut Arguments<'_>) -> Read {
+    line(ClockLine::Hwclockfile(path(arguments)?))
 }
 
 pub(super) fn log(arguments: &mut Arguments<'_>) -> Read {

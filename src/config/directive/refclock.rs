@@ -107,10 +107,7 @@ fn shm(unit: &str, parts: &[&str]) -> Option<RefclockDriver> {
             .ok()
             .filter(|mode| *mode <= 0o777)?;
     }
-    let unit = unit
-        .parse()
-        .ok()
-        .filter(|unit: &u8| *unit <= SHM_UNIT_MAX)?;
+    let unit = unit.parse().ok()?;
     Some(RefclockDriver::Shm { unit, mode })
 }
 
@@ -179,8 +176,6 @@ const OPTIONS: [&str; 23] = [
 
 /// As chrony makes it: the owner alone.
 const SHM_MODE: u32 = 0o600;
-/// ntpd's driver has that many segments.
-const SHM_UNIT_MAX: u8 = 255;
 const COUNT_MAX: u32 = i32::MAX.unsigned_abs();
 const RATE_MAX: u32 = 1_000_000;
 const FILTER_MAX: usize = 10_000;

@@ -2,7 +2,7 @@
 
 use super::{Number, word};
 use crate::config::directive::LEAP_MODES;
-use crate::config::{ClockConfig, RecordsConfig, TempcompCurve, TempcompLine};
+use crate::config::{ClockConfig, RecordsConfig, RtcConfig, TempcompCurve, TempcompLine};
 
 pub(super) fn lines(config: &ClockConfig, lines: &mut Vec<String>) {
     let ClockConfig {
@@ -20,6 +20,7 @@ pub(super) fn lines(config: &ClockConfig, lines: &mut Vec<String>) {
         leap_list,
         smoothing,
         tempcomp,
+        rtc,
     } = config;
     lines.extend(make_step.iter().map(|rule| {
         let threshold = Number(rule.threshold_s);
@@ -64,6 +65,28 @@ pub(super) fn lines(config: &ClockConfig, lines: &mut Vec<String>) {
         )
     }));
     lines.extend(tempcomp.iter().map(tempcomp_line));
+    rtc_lines(rtc, lines);
+}
+
+fn rtc_lines(config: &RtcConfig, lines: &mut Vec<String>) {
+    let RtcConfig {
+        file,
+        device,
+        autotrim_s,
+        on_utc,
+        hwclock_file,
+    } = config;
+    let paths = [
+        ("rtcfile", file),
+        ("rtcdevice", device),
+        ("hwclockfile", hwclock_file),
+    ];
+    lines.extend(paths.into_iter().filter_map(|(name, path)| {
+        let path = path.as_ref()?;
+        Some(format!("{name} {}", path.display()))
+    }));
+    lines.extend(autotrim_s.map(|seconds| format!("rtcautotrim {}", Number(seconds))));
+    lines.extend(on_utc.then(|| "rtconutc".to_owned()));
 }
 
 fn tempcomp_line(line: &TempcompLine) -> String {

@@ -1,12 +1,9 @@
 //! Rows about where the time comes from and what is done with the clock.
 
-use super::super::Grammar::{Check, Read};
+use super::super::Grammar::Read;
 use super::super::Row;
 use super::super::Support::{Honoured, NotYet};
 use super::super::clock;
-use super::super::form::POSITIVE;
-use super::super::form::Part::One;
-use super::super::form::Value::Word;
 use super::super::{refclock, source};
 use super::{DISCIPLINE, NO_ARGUMENTS, row};
 
@@ -142,32 +139,9 @@ pub(super) const LEAP: &[Row] = &[
 
 /// The real-time clock.
 pub(super) const RTC: &[Row] = &[
-    row(
-        "rtcfile",
-        "FILE",
-        Check(&[One(Word("a path"))]),
-        NotYet(RTC_CLOCK),
-    ),
-    row(
-        "rtcdevice",
-        "DEVICE",
-        Check(&[One(Word("a path"))]),
-        NotYet(RTC_CLOCK),
-    ),
-    row(
-        "rtcautotrim",
-        "SECONDS",
-        Check(&[One(POSITIVE)]),
-        NotYet(RTC_CLOCK),
-    ),
-    row("rtconutc", "", NO_ARGUMENTS, NotYet(RTC_CLOCK)),
-    row(
-        "hwclockfile",
-        "FILE",
-        Check(&[One(Word("a path"))]),
-        NotYet(RTC_CLOCK),
-    ),
+    row("rtcfile", "FILE", Read(clock::rtcfile), Honoured),
+    row("rtcdevice", "DEVICE", Read(clock::rtcdevice), Honoured),
+    row("rtcautotrim", "SECONDS", Read(clock::rtcautotrim), Honoured),
+    row("rtconutc", "", Read(clock::rtconutc), Honoured),
+    row("hwclockfile", "FILE", Read(clock::hwclockfile), Honoured),
 ];
-
-// What rows wait for.
-const RTC_CLOCK: &str = "the real-time clock; maser leaves it alone";
