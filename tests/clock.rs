@@ -144,6 +144,60 @@ fn a_source_that_falls_silent_is_believed_for_a_while_only() {
     });
 }
 
+/// The letter of selection.log's last line about a source.
+fn last_state(folder: &Folder, address: &str) -> Option<String> {
+    let log = folder.read("selection.log");
+    let mut lines = log.lines().rev().map(str::split_whitespace);
+    let mut line = lines.find(|line| line.clone().nth(2) == Some(address))?;
+    line.nth(3).map(str::to_owned)
+}
+
+#[test]
+fn three_good_servers_are_followed_and_two_false_ones_are_not() {
+    let at = |last: u8| IpAddr::from([127, 0, 7, last]);
+    let servers = [1, 2, 3, 4, 5].map(|last| {
+        let skew = Skew {
+            frequency: 0.0,
+            root_delay_s: 1e-4,
+            root_dispersion_s: 1e-4,
+            ..SKEW
+        };
+        SkewedServer::start(at(last), 0, skew, KeyStore::default())
+    });
+    let lines = servers.each_ref().map(|server| {
+        let (ip, port) = (server.address().ip(), server.address().port());
+        format!("server {ip} port {port} iburst minpoll 0 maxpoll 0")
+    });
+    let folder = Folder::new();
+    let logdir = folder.write("mark", "");
+    let logdir = format!("logdir {}", logdir.parent().expect("a folder").display());
+    let mut all: Vec<&str> = lines.iter().map(String::as_str).collect();
+    all.extend([&logdir, "log selection"]);
+    let Some(node) = node(&all) else { return };
+    let served = node.address("127.0.0.1");
+    within(Duration::from_secs(20), "synchronised", || {
+        is_synchronised(served)
+    });
+    // One jumps, the other drifts by 1 ms a second.
+    servers[3].change(|skew| skew.offset_s += 0.5);
+    servers[4].change(|skew| skew.frequency = 1e-3);
+    within(Duration::from_secs(60), "both are false", || {
+        [4, 5].iter().all(|last| {
+            let state = last_state(&folder, &at(*last).to_string());
+            state.as_deref() == Some("x")
+        })
+    });
+    let mut good = [1, 2, 3].map(|last| last_state(&folder, &at(last).to_string()));
+    good.sort();
+    assert!(good.contains(&Some("*".to_owned())), "{good:?}");
+    assert!(!good.contains(&Some("x".to_owned())), "{good:?}");
+    within(
+        Duration::from_secs(30),
+        "served time is the three's",
+        || (look(served).offset_s - SKEW.offset_s).abs() < 1e-3,
+    );
+}
+
 /// Debian's chronyd as a server on loopback; it ends with the value.
 struct Chronyd {
     child: Child,

@@ -1,7 +1,7 @@
 //! More than one client and server: strata, names, pools, peers, orphans.
 
 use super::*;
-use maser::client::{Family, State};
+use maser::client::{Family, SourceName, State};
 use maser::discipline::Local;
 use std::net::IpAddr;
 
@@ -333,8 +333,8 @@ fn s147_refresh() {
     world.run(3000.0);
     let sources = world.with(client, Machine::sources);
     assert_eq!(
-        sources[0].address,
-        address(new),
+        sources[0].name,
+        SourceName::Address(address(new)),
         "a name that moved is followed"
     );
     passed(
@@ -359,7 +359,7 @@ fn s148_replacement() {
     let client = world.add(Machine::kept(following(vec![spec]), OFFSET_S, FREQUENCY, 1));
     world.run(1000.0);
     // One of those that are kept does not answer any more.
-    let kept = world.with(client, Machine::sources)[1].address;
+    let kept = world.with(client, Machine::sources)[1].name;
     let gone = places
         .iter()
         .find(|place| address(**place) == kept)
@@ -368,13 +368,13 @@ fn s148_replacement() {
     world.run(60_000.0);
     let sources = world.with(client, Machine::sources);
     assert!(
-        sources.iter().all(|source| source.address != kept),
+        sources.iter().all(|source| source.name != kept),
         "{kept} was not replaced"
     );
     assert!(
         sources
             .iter()
-            .all(|source| source.address != address(places[0])),
+            .all(|source| source.name != SourceName::Address(address(places[0]))),
         "the falseticker was not replaced"
     );
     assert!(world.machines[client].seen().was_told("replaced with"));

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::System;
 use super::action::{Moment, SourceId};
-use crate::client::{Activity, Measurement, Selectable, State, Statistics};
+use crate::client::{Activity, Measurement, Selectable, SourceName, State, Statistics};
 use crate::discipline::KernelClock;
 
 /// A source as `chronyc sources` and `sourcestats` show it.
@@ -12,8 +12,8 @@ use crate::discipline::KernelClock;
 pub struct SourceReport {
     /// Which.
     pub id: SourceId,
-    /// Its address.
-    pub address: IpAddr,
+    /// What it is called.
+    pub name: SourceName,
     /// What the last selection made of it.
     pub state: State,
     /// Whether it is asked.
@@ -31,12 +31,12 @@ pub struct SourceReport {
 }
 
 impl<K: KernelClock> System<K> {
-    /// All sources, in the order in which they began.
+    /// All sources in the order in which they began, servers before reference clocks.
     pub fn sources(&self, now: Moment) -> Vec<SourceReport> {
         let cooked = self.clock.cook(now.raw);
-        let all = self.sources.iter().map(|(id, source)| SourceReport {
+        let servers = self.sources.iter().map(|(id, source)| SourceReport {
             id: *id,
-            address: source.address.ip(),
+            name: source.name(),
             state: source.standing.state,
             activity: source.association.activity(),
             poll: source.association.poll().log2(),
@@ -45,7 +45,18 @@ impl<K: KernelClock> System<K> {
             statistics: *source.samples.statistics(),
             last: source.association.last().copied(),
         });
-        all.collect()
+        let clocks = self.refclocks.iter().map(|(id, source)| SourceReport {
+            id: *id,
+            name: source.name(),
+            state: source.standing.state,
+            activity: Activity::Online,
+            poll: source.clock.options().poll,
+            reach: source.clock.reach().register(),
+            selectable: source.samples.selectable(cooked),
+            statistics: *source.samples.statistics(),
+            last: None,
+        });
+        servers.chain(clocks).collect()
     }
 
     /// Asks a source, or all of them, no more.
