@@ -362,7 +362,7 @@ fn s148_replacement() {
     let kept = world.with(client, Machine::sources)[1].name;
     let gone = places
         .iter()
-        .find(|place| address(**place) == kept)
+        .find(|place| SourceName::Address(address(**place)) == kept)
         .expect("one of them");
     world.machines[*gone].is_silent = true;
     world.run(60_000.0);
