@@ -11,6 +11,8 @@ mod exchange;
 mod leap;
 #[path = "sim/link.rs"]
 mod link;
+#[path = "scenarios/live.rs"]
+mod live;
 #[path = "scenarios/machine.rs"]
 mod machine;
 #[path = "scenarios/month.rs"]
