@@ -1,8 +1,8 @@
 //! What holds where a configuration says nothing, and the configuration where there is none.
 
 use super::{
-    ClockConfig, Config, Families, Pace, RecordsConfig, RtcConfig, RuntimeConfig, ServerConfig,
-    SourcesConfig, Steer, TimeConfig, Unsynchronised,
+    ClockConfig, Config, Families, HardwareConfig, Pace, RecordsConfig, RtcConfig, RuntimeConfig,
+    ServerConfig, SourcesConfig, Steer, TimeConfig, Unsynchronised,
 };
 use crate::client::SelectionOptions;
 use crate::discipline::{AuthSelectMode, LeapMode};
@@ -58,6 +58,7 @@ impl Default for Config {
                 tempcomp: None,
                 rtc: RtcConfig::default(),
             },
+            hardware: HardwareConfig::default(),
             records: RecordsConfig {
                 directory: None,
                 logs: Vec::new(),
@@ -78,6 +79,16 @@ impl Default for Config {
                 lock_all: false,
             },
             key_file: None,
+        }
+    }
+}
+
+impl Default for HardwareConfig {
+    /// No interface.
+    fn default() -> Self {
+        Self {
+            interfaces: Vec::new(),
+            timeout_s: 0.001,
         }
     }
 }

@@ -29,8 +29,8 @@ pub use servo::{
 };
 pub use smooth::{Smoothing, SmoothingOptions};
 pub use system::{
-    Action, AuthSelectMode, End, InitialStep, Moment, NameId, Notice, Purpose, RawStamp, Record,
-    RtcRecord, SelectionRecord, Severity, SourceId, SourceReport, SourceSpec, System,
-    SystemOptions, TemperatureRecord, TrackingRecord,
+    Action, AuthSelectMode, End, InitialStep, Moment, NameId, Notice, Purpose, RawCardSample,
+    RawStamp, Record, RtcRecord, SelectionRecord, Severity, SourceId, SourceReport, SourceSpec,
+    System, SystemOptions, TemperatureRecord, TrackingRecord,
 };
 pub use tempcomp::{BadPoints, COMPENSATION_MAX_PPM, Tempcomp, TempcompPoints};

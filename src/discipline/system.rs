@@ -5,6 +5,7 @@
 //! is nothing more, and publishes [`System::variables`].
 
 mod action;
+mod cards;
 mod names;
 mod report;
 mod rtc;
@@ -21,6 +22,7 @@ pub use action::{
     Action, End, Moment, NameId, Notice, Record, RtcRecord, SelectionRecord, Severity, SourceId,
     TemperatureRecord, TrackingRecord,
 };
+pub use cards::RawCardSample;
 pub use names::SourceSpec;
 pub use report::SourceReport;
 
@@ -34,8 +36,8 @@ use super::{
 };
 use crate::auth::KeyStore;
 use crate::client::{
-    self, ClockChange, Due, Now, Orphan, RequestId, SelectionOptions, Stamp, StampSource, Test,
-    reference_id,
+    self, ClockChange, Due, HardwareClock, Now, Orphan, RequestId, SelectionOptions, Stamp,
+    StampSource, Test, reference_id,
 };
 use crate::wire::{CookedTime, RawTime, SystemVariables};
 
@@ -183,6 +185,8 @@ pub struct System<K> {
     smoothing: Option<Smoothing>,
     compensation: Option<Compensation>,
     rtc: RtcTracking,
+    /// Network cards' clocks.
+    cards: BTreeMap<u32, HardwareClock>,
     local: Option<LocalReference>,
     keys: Arc<KeyStore>,
     /// 64 bits that nobody can guess.
@@ -255,6 +259,7 @@ impl<K: KernelClock> System<K> {
             smoothing: options.smoothing.map(Smoothing::new),
             compensation: options.tempcomp.map(Compensation::new),
             rtc: RtcTracking::default(),
+            cards: BTreeMap::new(),
             local: options.local.map(LocalReference::new),
             keys,
             random,
@@ -432,6 +437,7 @@ impl<K: KernelClock> System<K> {
             source.clock_jumped();
         }
         self.rtc.set();
+        self.cards.values_mut().for_each(HardwareClock::clear);
         if self.followed.take().is_some() {
             self.tell(
                 Severity::Warning,
@@ -583,6 +589,9 @@ impl<K: KernelClock> System<K> {
             source.clock_changed(change);
         }
         self.rtc.shift(change);
+        for clock in self.cards.values_mut() {
+            clock.shift(change);
+        }
         if let Some(smoothing) = &mut self.smoothing {
             smoothing.shift(change, is_leap);
         }

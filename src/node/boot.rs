@@ -164,6 +164,9 @@ fn start_timekeeper(
     if options.sets_from_rtc {
         set_clock_at_start(config, options)?;
     }
+    if !config.hardware.interfaces.is_empty() {
+        log::warn!("{}", start::hardware_limits(config));
+    }
     let sources = if start::keeps_clock(config) {
         if config.time.follow.is_some() {
             log::warn!("follow: no effect: there are sources to keep the clock by");

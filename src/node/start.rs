@@ -24,7 +24,7 @@ use crate::sys::clock;
 use crate::sys::process::Capability;
 
 /// Whether the configuration names anything to take the time from, so that the clock is kept here.
-pub(super) fn keeps_clock(config: &Config) -> bool {
+pub(super) const fn keeps_clock(config: &Config) -> bool {
     !config.sources.sources.is_empty() || config.sources.initial.is_some()
 }
 
@@ -107,6 +107,7 @@ pub(super) fn system(
             device: sources.bind_device.clone(),
             port: sources.acquisition_port,
             dscp: config.server.dscp,
+            by_card: false,
         },
         serving_port: config.server.port,
         logs: logs(config),
@@ -115,6 +116,7 @@ pub(super) fn system(
         reads_dumps,
         leap_file,
         rtc,
+        hardware: config.hardware.clone(),
         sensor: clock.tempcomp.as_ref().map(|line| {
             (
                 line.sensor.clone(),
@@ -122,6 +124,15 @@ pub(super) fn system(
             )
         }),
     })
+}
+
+/// What of `hwtimestamp` is not done, said at the start.
+pub(super) const fn hardware_limits(config: &Config) -> &'static str {
+    if keeps_clock(config) {
+        "hwtimestamp: for exchanges with sources; clients get the kernel's timestamps"
+    } else {
+        "hwtimestamp: no effect: there is no server, pool or peer, and clients get the kernel's timestamps"
+    }
 }
 
 fn servo(clock: &ClockConfig, clock_error_max: f64) -> ServoOptions {
@@ -200,5 +211,6 @@ mod tests {
     #[test]
     fn without_sources_the_clock_is_nobodys() {
         assert!(!keeps_clock(&Config::default()));
+        assert!(hardware_limits(&Config::default()).contains("no effect"));
     }
 }

@@ -302,19 +302,6 @@ pub(super) const REFCLOCK: Options = &[
     ("require", Nothing),
 ];
 
-/// Of `hwtimestamp`, behind the interface.
-pub(super) const HWTIMESTAMP: Options = &[
-    ("minpoll", Integer(-6, 20)),
-    ("maxpoll", Integer(-6, 20)),
-    ("minsamples", COUNT),
-    ("maxsamples", COUNT),
-    ("precision", Number(0.0, 1.0)),
-    ("txcomp", ANY_NUMBER),
-    ("rxcomp", ANY_NUMBER),
-    ("nocrossts", Nothing),
-    ("rxfilter", Value::OneOf(&["all", "ntp", "ptp", "none"])),
-];
-
 type Options = &'static [(&'static str, Value)];
 
 /// A host behind a directive that is checked only.
