@@ -9,6 +9,7 @@ mod combine;
 mod dump;
 mod exponent;
 mod filter;
+mod hardware_clock;
 mod options;
 mod poll;
 mod pool;
@@ -34,6 +35,7 @@ pub use combine::{Estimate, combine};
 pub use dump::{BadDump, Dump, unix_near};
 pub use exponent::Exponent;
 pub use filter::Filter;
+pub use hardware_clock::{CardSample, HardwareClock};
 pub use options::{Family, MAX_POLL_DEFAULT, MIN_POLL_DEFAULT, PORT_DEFAULT, SourceOptions};
 pub use poll::{
     Burst, POLL_MAX, POLL_MIN, Poll, Reach, interval_ns, score_change, separated, separation_ns,

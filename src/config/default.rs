@@ -1,8 +1,8 @@
 //! What holds where a configuration says nothing, and the configuration where there is none.
 
 use super::{
-    ClockConfig, Config, Families, Pace, RecordsConfig, RtcConfig, RuntimeConfig, ServerConfig,
-    SourcesConfig, Steer, TimeConfig, Unsynchronised,
+    ClockConfig, Config, Families, HardwareConfig, Pace, RecordsConfig, RtcConfig, RuntimeConfig,
+    ServerConfig, SourcesConfig, Steer, TimeConfig, Unsynchronised,
 };
 use crate::client::SelectionOptions;
 use crate::discipline::{AuthSelectMode, LeapMode};
@@ -42,23 +42,8 @@ impl Default for Config {
                 bind_addresses: Vec::new(),
                 bind_device: None,
             },
-            clock: ClockConfig {
-                make_step: None,
-                drift_file: None,
-                update_skew_max_ppm: 1000.0,
-                rtc_sync: false,
-                correction_time_ratio: 3.0,
-                drift_max_ppm: 100_000.0,
-                slew_rate_max_ppm: 83_333.333,
-                max_change: None,
-                fallback_drift: None,
-                leap_mode: LeapMode::System,
-                leap_zone: None,
-                leap_list: None,
-                smoothing: None,
-                tempcomp: None,
-                rtc: RtcConfig::default(),
-            },
+            clock: clock(),
+            hardware: HardwareConfig::default(),
             records: RecordsConfig {
                 directory: None,
                 logs: Vec::new(),
@@ -79,6 +64,37 @@ impl Default for Config {
                 lock_all: false,
             },
             key_file: None,
+        }
+    }
+}
+
+/// What is done with the clock.
+fn clock() -> ClockConfig {
+    ClockConfig {
+        make_step: None,
+        drift_file: None,
+        update_skew_max_ppm: 1000.0,
+        rtc_sync: false,
+        correction_time_ratio: 3.0,
+        drift_max_ppm: 100_000.0,
+        slew_rate_max_ppm: 83_333.333,
+        max_change: None,
+        fallback_drift: None,
+        leap_mode: LeapMode::System,
+        leap_zone: None,
+        leap_list: None,
+        smoothing: None,
+        tempcomp: None,
+        rtc: RtcConfig::default(),
+    }
+}
+
+impl Default for HardwareConfig {
+    /// No interface.
+    fn default() -> Self {
+        Self {
+            interfaces: Vec::new(),
+            timeout_s: 0.001,
         }
     }
 }

@@ -7,6 +7,7 @@
 mod access;
 mod clock;
 mod form;
+mod hardware;
 mod ours;
 mod refclock;
 mod server;
@@ -19,11 +20,12 @@ use std::path::PathBuf;
 use super::arguments::Arguments;
 use super::error::{At, Fault};
 use super::line::Word;
-use super::{Follow, Local, Pace, Steer, Unsynchronised};
+use super::{Follow, HardwareLine, Local, Pace, Steer, Unsynchronised};
 use crate::server::RateLimit;
 
 pub(super) use access::Who;
 pub(super) use clock::{ClockLine, LEAP_MODES};
+pub(super) use hardware::RECEIVE_FILTERS;
 pub(super) use ours::{PACES, STEERS, UNSYNCHRONISED};
 pub(super) use source::{AUTH_SELECT_MODES, SourcesLine};
 
@@ -81,6 +83,8 @@ pub(super) enum Directive {
     Cpus(Vec<usize>),
     Dscp(u8),
     Follow(Follow),
+    Hwtimestamp(HardwareLine),
+    Hwtstimeout(f64),
     Include(String),
     Keyfile(PathBuf),
     Local(Local),

@@ -85,6 +85,8 @@ pub struct Config {
     pub sources: SourcesConfig,
     /// What is done with the clock.
     pub clock: ClockConfig,
+    /// Timestamps of network cards.
+    pub hardware: HardwareConfig,
     /// Files about sources and clock.
     pub records: RecordsConfig,
     /// For the process and its threads.
@@ -270,6 +272,53 @@ pub struct ClockConfig {
     pub tempcomp: Option<TempcompLine>,
     /// The directives about the real-time clock.
     pub rtc: RtcConfig,
+}
+
+/// Timestamps of network cards.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HardwareConfig {
+    /// `hwtimestamp`, in their order; of an interface that is named twice the last counts.
+    pub interfaces: Vec<HardwareLine>,
+    /// `hwtstimeout` in seconds: how long a reply waits for the stamp of its request.
+    pub timeout_s: f64,
+}
+
+/// `hwtimestamp`
+#[derive(Clone, Debug, PartialEq)]
+pub struct HardwareLine {
+    /// An interface; `*`: all that can.
+    pub interface: String,
+    /// `minpoll`: the card's clock is read so often, log2 of seconds.
+    pub poll: i8,
+    /// `maxpoll`: read so often at least, where that is not once in two `minpoll`.
+    pub max_poll: Option<i8>,
+    /// `minsamples`
+    pub samples_min: usize,
+    /// `maxsamples`
+    pub samples_max: usize,
+    /// `precision` in seconds: how exactly the clock can be read.
+    pub precision_s: f64,
+    /// `txcomp` in seconds, added to departures.
+    pub transmit_s: f64,
+    /// `rxcomp` in seconds, subtracted from arrivals.
+    pub receive_s: f64,
+    /// Without `nocrossts`: the card may compare the two clocks itself.
+    pub is_crossed: bool,
+    /// `rxfilter`; `None`: the narrowest that NTP needs.
+    pub filter: Option<ReceiveFilter>,
+}
+
+/// Which arrivals a card stamps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReceiveFilter {
+    /// All.
+    All,
+    /// NTP's.
+    Ntp,
+    /// PTP's.
+    Ptp,
+    /// None.
+    Nothing,
 }
 
 /// `driftfile`

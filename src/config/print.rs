@@ -1,6 +1,7 @@
 //! A configuration as text, for `maser serve -p`: it loads again to the same [`Config`].
 
 mod clock;
+mod hardware;
 mod sources;
 
 use core::fmt::{self, Display, Formatter, LowerExp};
@@ -22,6 +23,7 @@ pub fn print(loaded: &Loaded) -> String {
         time,
         sources,
         clock,
+        hardware,
         records,
         runtime,
         key_file,
@@ -33,6 +35,7 @@ pub fn print(loaded: &Loaded) -> String {
     time_lines(time, &mut lines);
     sources::lines(sources, &mut lines);
     clock::lines(clock, &mut lines);
+    hardware::lines(hardware, &mut lines);
     clock::record_lines(records, &mut lines);
     runtime_lines(runtime, &mut lines);
     if !loaded.not_in_force.is_empty() {

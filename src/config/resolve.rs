@@ -57,6 +57,7 @@ fn apply(config: &mut Config, directive: &Directive, outside: &dyn Outside) -> R
         time,
         sources,
         clock,
+        hardware,
         records,
         runtime,
         key_file,
@@ -100,6 +101,12 @@ fn apply(config: &mut Config, directive: &Directive, outside: &dyn Outside) -> R
         Directive::Steer(steer) => runtime.steer = steer,
         Directive::User(user) => runtime.user = Some(user),
         Directive::Workers(workers) => runtime.workers = workers,
+        Directive::Hwtimestamp(line) => {
+            let lines = &mut hardware.interfaces;
+            lines.retain(|other| other.interface != line.interface);
+            lines.push(line);
+        }
+        Directive::Hwtstimeout(seconds) => hardware.timeout_s = seconds,
         Directive::Keyfile(file) => *key_file = Some(file),
         Directive::Sources(SourcesLine::Refclock(spec)) => add_refclock(sources, spec)?,
         Directive::Sources(line) => apply_sources(sources, line),

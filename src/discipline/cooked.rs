@@ -75,6 +75,15 @@ impl<K: KernelClock> CookedClock<K> {
         self.correction().cook(raw)
     }
 
+    /// The raw time at which a time is served.
+    pub fn uncook(&self, cooked: CookedTime) -> RawTime {
+        let correction = self.correction();
+        let since = cooked.0 - self.epoch.0 - correction.offset;
+        // The time served runs faster by the slope.
+        let less_s = since.to_seconds() * (self.slope() / (1.0 + self.slope()));
+        RawTime(self.epoch.0 + since - NtpDuration::from_seconds(less_s))
+    }
+
     /// From raw time to served time, until the next change.
     pub fn correction(&self) -> Correction {
         Correction {

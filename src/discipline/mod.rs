@@ -29,8 +29,9 @@ pub use servo::{
 };
 pub use smooth::{Smoothing, SmoothingOptions};
 pub use system::{
-    Action, AuthSelectMode, End, InitialStep, Moment, NameId, Notice, Purpose, RawReading,
-    RawStamp, Record, RefclockReading, RefclockRecord, RtcRecord, SelectionRecord, Severity,
-    SourceId, SourceReport, SourceSpec, System, SystemOptions, TemperatureRecord, TrackingRecord,
+    Action, AuthSelectMode, End, InitialStep, Moment, NameId, Notice, Purpose, RawCardSample,
+    RawReading, RawStamp, Record, RefclockReading, RefclockRecord, RtcRecord, SelectionRecord,
+    Severity, SourceId, SourceReport, SourceSpec, System, SystemOptions, TemperatureRecord,
+    TrackingRecord,
 };
 pub use tempcomp::{BadPoints, COMPENSATION_MAX_PPM, Tempcomp, TempcompPoints};

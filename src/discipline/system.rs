@@ -5,6 +5,7 @@
 //! is nothing more, and publishes [`System::variables`].
 
 mod action;
+mod cards;
 mod names;
 mod refclock;
 mod report;
@@ -22,6 +23,7 @@ pub use action::{
     Action, End, Moment, NameId, Notice, Record, RefclockReading, RefclockRecord, RtcRecord,
     SelectionRecord, Severity, SourceId, TemperatureRecord, TrackingRecord,
 };
+pub use cards::RawCardSample;
 pub use names::SourceSpec;
 pub use refclock::RawReading;
 pub use report::SourceReport;
@@ -37,8 +39,8 @@ use super::{
 };
 use crate::auth::KeyStore;
 use crate::client::{
-    self, ClockChange, Due, Now, Orphan, RequestId, SelectionOptions, Stamp, StampSource, Test,
-    reference_id,
+    self, ClockChange, Due, HardwareClock, Now, Orphan, RequestId, SelectionOptions, Stamp,
+    StampSource, Test, reference_id,
 };
 use crate::wire::{CookedTime, RawTime, SystemVariables};
 
@@ -186,6 +188,8 @@ pub struct System<K> {
     smoothing: Option<Smoothing>,
     compensation: Option<Compensation>,
     rtc: RtcTracking,
+    /// Network cards' clocks.
+    cards: BTreeMap<u32, HardwareClock>,
     local: Option<LocalReference>,
     keys: Arc<KeyStore>,
     /// 64 bits that nobody can guess.
@@ -259,6 +263,7 @@ impl<K: KernelClock> System<K> {
             smoothing: options.smoothing.map(Smoothing::new),
             compensation: options.tempcomp.map(Compensation::new),
             rtc: RtcTracking::default(),
+            cards: BTreeMap::new(),
             local: options.local.map(LocalReference::new),
             keys,
             random,
@@ -444,6 +449,7 @@ impl<K: KernelClock> System<K> {
             source.clock_jumped();
         }
         self.rtc.set();
+        self.cards.values_mut().for_each(HardwareClock::clear);
         if self.followed.take().is_some() {
             self.tell(
                 Severity::Warning,
@@ -606,6 +612,9 @@ impl<K: KernelClock> System<K> {
             }
         }
         self.rtc.shift(change);
+        for clock in self.cards.values_mut() {
+            clock.shift(change);
+        }
         if let Some(smoothing) = &mut self.smoothing {
             smoothing.shift(change, is_leap);
         }

@@ -164,6 +164,12 @@ fn start_timekeeper(
     if options.sets_from_rtc {
         set_clock_at_start(config, options)?;
     }
+    if !config.hardware.interfaces.is_empty() {
+        log::warn!("{}", start::hardware_limits(config));
+    }
+    for name in start::without_effect(config) {
+        log::warn!("{name}: no effect: there is no source to keep the clock by");
+    }
     let sources = if start::keeps_clock(config) {
         if config.time.follow.is_some() {
             log::warn!("follow: no effect: there are sources to keep the clock by");

@@ -9,6 +9,7 @@ mod apart;
 mod atomic_file;
 mod boot;
 mod calendar;
+mod cards;
 pub mod counters;
 mod departure;
 mod drift_file;

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
 
-use crate::sys::{Burst, LocalAddress, PortOptions, Timespec, UdpPort};
+use crate::sys::{Burst, LocalAddress, PortOptions, ReceiveStamp, TransmitStamp, UdpPort};
 use crate::wire::PACKET_LEN_MAX;
 
 /// Where requests are sent from.
@@ -18,14 +18,16 @@ pub(super) struct SourcePortOptions {
     pub(super) port: u16,
     /// `dscp`
     pub(super) dscp: u8,
+    /// Cards stamp too.
+    pub(super) by_card: bool,
 }
 
 /// One packet that came.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Received<'a> {
     pub(super) packet: &'a [u8],
-    /// By the kernel.
-    pub(super) stamp: Option<Timespec>,
+    /// By the kernel, and by the card.
+    pub(super) stamp: ReceiveStamp,
 }
 
 /// Connected to a source: nobody else is heard.
@@ -58,13 +60,17 @@ impl SourcePort {
         address: SocketAddr,
         options: &SourcePortOptions,
     ) -> io::Result<Self> {
-        let udp = UdpPort::open(&PortOptions {
+        let mut udp = UdpPort::open(&PortOptions {
             address,
             device: options.device.clone(),
             dscp: options.dscp,
             shared: address.port() != 0,
             buffer_bytes: BUFFER_BYTES,
         })?;
+        if options.by_card {
+            // An old kernel cannot; then there are the kernel's own.
+            let _ = udp.ask_for_card_stamps();
+        }
         udp.connect(peer)?;
         Ok(Self { udp, peer })
     }
@@ -89,7 +95,7 @@ impl SourcePort {
                         }
                         sink(Received {
                             packet: burst.payload_mut(slot, datagram.len),
-                            stamp: datagram.stamp.software,
+                            stamp: datagram.stamp,
                         });
                     }
                 }
@@ -98,14 +104,10 @@ impl SourcePort {
         }
     }
 
-    /// Hands on when the last request left, if the kernel has noted that.
-    pub(super) fn departures(&self, burst: &mut Burst, mut sink: impl FnMut(Timespec)) {
+    /// Hands on when the last request left, as the kernel or the card has noted that.
+    pub(super) fn departures(&self, burst: &mut Burst, sink: impl FnMut(TransmitStamp)) {
         // What fails here is a stamp that is not there.
-        let _ = self.udp.take_transmit_stamps(burst, |stamp| {
-            if let Some(left) = stamp.software {
-                sink(left);
-            }
-        });
+        let _ = self.udp.take_transmit_stamps(burst, sink);
     }
 
     /// Our address on the way to the source.
@@ -174,9 +176,9 @@ mod tests {
         stranger.send_to(b"a lie", from).unwrap();
         let (mut left, mut came) = (None, Vec::new());
         await_that(|| {
-            port.departures(&mut burst, |stamp| left = Some(stamp));
+            port.departures(&mut burst, |stamp| left = stamp.software.or(left));
             port.receive(&mut burst, |received| {
-                came.push((received.packet.to_vec(), received.stamp));
+                came.push((received.packet.to_vec(), received.stamp.software));
             });
             left.is_some() && !came.is_empty()
         });

@@ -25,7 +25,7 @@ use crate::sys::clock;
 use crate::sys::process::Capability;
 
 /// Whether the configuration names anything to take the time from, so that the clock is kept here.
-pub(super) fn keeps_clock(config: &Config) -> bool {
+pub(super) const fn keeps_clock(config: &Config) -> bool {
     let sources = &config.sources;
     let has_clocks = !sources.refclocks.is_empty();
     !sources.sources.is_empty() || sources.initial.is_some() || has_clocks
@@ -110,6 +110,7 @@ pub(super) fn system(
             device: sources.bind_device.clone(),
             port: sources.acquisition_port,
             dscp: config.server.dscp,
+            by_card: false,
         },
         serving_port: config.server.port,
         logs: logs(config),
@@ -119,6 +120,7 @@ pub(super) fn system(
         leap_file,
         refclocks: refclocks(&sources.refclocks)?,
         rtc,
+        hardware: config.hardware.clone(),
         sensor: clock.tempcomp.as_ref().map(|line| {
             (
                 line.sensor.clone(),
@@ -136,6 +138,29 @@ fn refclocks(specs: &[RefclockSpec]) -> Result<Vec<OpenRefclock>, Fatal> {
         OpenRefclock::open(spec, now_ns).map_err(boot::system(format!("refclock {name}")))
     });
     open.collect()
+}
+
+/// Directives about the clock that do nothing where nobody keeps it.
+pub(super) fn without_effect(config: &Config) -> impl Iterator<Item = &'static str> {
+    let clock = &config.clock;
+    let given = [
+        ("tempcomp", clock.tempcomp.is_some()),
+        ("rtcfile", clock.rtc.file.is_some()),
+    ];
+    let is_kept = keeps_clock(config);
+    let idle = given
+        .into_iter()
+        .filter(move |(_, is_given)| *is_given && !is_kept);
+    idle.map(|(name, _)| name)
+}
+
+/// What of `hwtimestamp` is not done, said at the start.
+pub(super) const fn hardware_limits(config: &Config) -> &'static str {
+    if keeps_clock(config) {
+        "hwtimestamp: for exchanges with sources; clients get the kernel's timestamps"
+    } else {
+        "hwtimestamp: no effect: there is no server, pool or peer, and clients get the kernel's timestamps"
+    }
 }
 
 fn servo(clock: &ClockConfig, clock_error_max: f64) -> ServoOptions {
@@ -214,5 +239,6 @@ mod tests {
     #[test]
     fn without_sources_the_clock_is_nobodys() {
         assert!(!keeps_clock(&Config::default()));
+        assert!(hardware_limits(&Config::default()).contains("no effect"));
     }
 }

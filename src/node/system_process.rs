@@ -1,5 +1,7 @@
 //! The system process at work: its sockets, names, files, and the kernel's clock.
 
+mod stamps;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -11,6 +13,8 @@ use std::time::Duration;
 use mio::unix::SourceFd;
 use mio::{Interest, Poll, Registry, Token, Waker};
 
+use self::stamps::{Departure, arrival};
+use super::cards::{Cards, ThisMachine};
 use super::drift_file::DriftFile;
 use super::dump_files::DumpFiles;
 use super::kernel_form::Kernel;
@@ -25,7 +29,7 @@ use super::source_port::{SourcePort, SourcePortOptions, source_burst};
 use super::steps::{ClockPair, Steps};
 use crate::auth::KeyStore;
 use crate::client::{Port, Request, RequestId, StampSource, unix_near};
-use crate::config::RtcConfig;
+use crate::config::{HardwareConfig, RtcConfig};
 use crate::discipline::{
     Action, End, LeapTable, Moment, Notice, RawStamp, Severity, SourceId, System, SystemOptions,
 };
@@ -62,6 +66,8 @@ pub(super) struct SystemStart {
     pub(super) refclocks: Vec<OpenRefclock>,
     /// The real-time clock.
     pub(super) rtc: RtcConfig,
+    /// Cards that stamp.
+    pub(super) hardware: HardwareConfig,
     /// The sensor of `tempcomp`, and how often it is read.
     pub(super) sensor: Option<(PathBuf, Duration)>,
 }
@@ -85,12 +91,19 @@ impl SystemStart {
         let leap_table = self.options.leap_table.clone();
         let mut pool = RandomBits::draw()?;
         let random = Box::new(move || pool.next());
-        let system = System::new(self.options, self.kernel, self.keys, random, now())?;
+        let mut system = System::new(self.options, self.kernel, self.keys, random, now())?;
+        let start_ns = now().monotonic_ns;
+        let cards = Cards::start(&self.hardware, ThisMachine, start_ns, |number, clock| {
+            system.add_card_clock(number, clock);
+        });
+        self.ports.by_card = !cards.is_empty();
         let mut process = SystemProcess {
             system,
             registry: poll.registry().try_clone()?,
             resolver,
             readings,
+            cards,
+            scratch: source_burst(),
             rtc: real_time_clock::open(&self.rtc, now().monotonic_ns),
             leap_table,
             refclocks: Refclocks::default(),
@@ -163,6 +176,10 @@ pub(super) struct SystemProcess {
     readings: Readings,
     /// `rtcfile`
     rtc: Option<RealTimeClock<RtcDevice>>,
+    /// `hwtimestamp`
+    cards: Cards<ThisMachine>,
+    /// For stamps that are waited for while a packet is in the other.
+    scratch: Burst,
     /// In use.
     leap_table: Option<LeapTable>,
     refclocks: Refclocks,
@@ -213,6 +230,7 @@ impl SystemProcess {
             self.readings.next_deadline(),
             rtc_ns,
             self.refclocks.next_deadline(),
+            self.cards.next_deadline(),
         ];
         let next_ns = deadlines.into_iter().flatten().fold(u64::MAX, u64::min);
         Duration::from_nanos(next_ns.saturating_sub(now_ns))
@@ -233,6 +251,10 @@ impl SystemProcess {
         for (id, reading) in self.refclocks.due(now().monotonic_ns) {
             self.system.refclock_read(id, &reading, now());
         }
+        let (cards, system) = (&mut self.cards, &mut self.system);
+        cards.read(now().monotonic_ns, |number, readings| {
+            system.card_read(number, readings);
+        });
         if let (Some(file), Some(drift)) = (&mut self.drift_file, self.system.drift()) {
             file.offer(&drift, now().monotonic_ns);
         }
@@ -255,40 +277,32 @@ impl SystemProcess {
             }
             return self.act();
         }
-        let Some(open) = self.ports.get(&token.0) else {
+        self.exchange(token.0)?;
+        self.act()
+    }
+
+    /// Takes what one port has: first when its request left, then what came.
+    fn exchange(&mut self, token: usize) -> io::Result<()> {
+        let Some(open) = self.ports.get(&token) else {
             return Ok(()); // It was closed since.
         };
-        let (system, source, request) = (&mut self.system, open.source, open.request);
-        let own = open.port.own_address();
-        open.port.departures(&mut self.burst, |left| {
-            let stamp = RawStamp {
-                at: raw_time(left),
-                error_s: 0.0,
-                source: StampSource::Kernel,
-            };
-            system.departed(source, request, stamp, own);
-        });
+        let (system, source, cards) = (&mut self.system, open.source, &self.cards);
+        let mut request = Departure::of(open);
+        request.take(&mut self.burst, system);
+        let (burst, scratch) = (&mut self.burst, &mut self.scratch);
         let mut outcome = Ok(());
-        open.port.receive(&mut self.burst, |received| {
-            let now = now();
-            let stamp = received.stamp.map_or(
-                RawStamp {
-                    at: now.raw,
-                    error_s: 0.0,
-                    source: StampSource::Daemon,
-                },
-                |at| RawStamp {
-                    at: raw_time(at),
-                    error_s: 0.0,
-                    source: StampSource::Kernel,
-                },
-            );
-            if outcome.is_ok() {
-                outcome = system.received(source, received.packet, stamp, now);
+        open.port.receive(burst, |received| {
+            if outcome.is_err() {
+                return;
             }
+            let now = now();
+            if let Some(card) = cards.of(&received.stamp).filter(|card| card.transmits) {
+                request.settle(card, cards.timeout_ns, scratch, system);
+            }
+            let stamp = arrival(&received.stamp, cards, system, now);
+            outcome = system.received(source, received.packet, stamp, now);
         });
-        outcome?;
-        self.act()
+        outcome
     }
 
     fn add_refclock(&mut self, refclock: OpenRefclock) -> io::Result<()> {

@@ -18,6 +18,8 @@ const _: () = assert!(NAME_LEN >= size_of::<libc::sockaddr_in6>());
 
 /// Bytes of `scm_timestamping`: three timespecs (software, a retired one, hardware).
 const TIMESTAMPING_LEN: usize = 3 * size_of::<libc::timespec>();
+/// Bytes of `scm_ts_pktinfo`.
+const FRAME_LEN: usize = 16;
 const PKTINFO_LEN: usize = size_of::<libc::in_pktinfo>();
 const PKTINFO_V6_LEN: usize = size_of::<libc::in6_pktinfo>();
 /// `sock_extended_err` and the address behind it.
@@ -25,8 +27,10 @@ const EXTENDED_ERROR_LEN: usize =
     size_of::<libc::sock_extended_err>() + size_of::<libc::sockaddr_in6>();
 
 /// What the kernel may put beside a datagram, or beside a stamp out of the error queue.
-const RECEIVE_CONTROL_LEN: usize =
-    cmsg::space(TIMESTAMPING_LEN) + cmsg::space(PKTINFO_V6_LEN) + cmsg::space(EXTENDED_ERROR_LEN);
+const RECEIVE_CONTROL_LEN: usize = cmsg::space(TIMESTAMPING_LEN)
+    + cmsg::space(FRAME_LEN)
+    + cmsg::space(PKTINFO_V6_LEN)
+    + cmsg::space(EXTENDED_ERROR_LEN);
 /// What we put beside a reply: the address it leaves from, and the wish for a stamp.
 const TRANSMIT_CONTROL_LEN: usize = cmsg::space(PKTINFO_V6_LEN) + cmsg::space(size_of::<u32>());
 
@@ -41,6 +45,10 @@ pub struct ReceiveStamp {
     pub software: Option<Timespec>,
     /// The network card's own clock.
     pub hardware: Option<Timespec>,
+    /// Where the port asks for the card's stamps: the card's interface, and the bytes of the frame; else 0.
+    pub interface: u32,
+    /// As above.
+    pub frame_len: u32,
 }
 
 /// The address of ours that a datagram was sent to.
@@ -178,7 +186,14 @@ impl Burst {
             match (message.level, message.kind) {
                 (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING) => {
                     let (software, hardware) = stamps(message.data);
-                    datagram.stamp = ReceiveStamp { software, hardware };
+                    datagram.stamp.software = software;
+                    datagram.stamp.hardware = hardware;
+                }
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING_PKTINFO) => {
+                    // scm_ts_pktinfo: interface, length of the frame, two spare words.
+                    let word = |at| chunk::<4>(message.data, at).map_or(0, u32::from_ne_bytes);
+                    datagram.stamp.interface = word(0);
+                    datagram.stamp.frame_len = word(4);
                 }
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                     // in_pktinfo: interface, the address to answer from, the address in the header.

@@ -147,38 +147,48 @@ pub fn flow_hash(interface: &str, flow: Flow) -> io::Result<FlowHash> {
 /// # Errors
 /// As [`channels`].
 pub fn stamping(interface: &str) -> io::Result<Stamping> {
+    Ok(stamping_in_full(interface)?.0)
+}
+
+/// The same with the kinds of the card's transmit stamps and its filters for receive stamps, a bit for each.
+pub(super) fn stamping_in_full(interface: &str) -> io::Result<(Stamping, u32, u32)> {
     // struct ethtool_ts_info: command, SOF_TIMESTAMPING_*, number of the clock, kinds of transmit stamps,
     // three spare words, filters of receive stamps, three spare words.
     let answer = ask(interface, [GET_STAMPING, 0])?;
     let has = |flag: libc::c_uint| answer[1] & flag != 0;
-    Ok(Stamping {
+    let stamping = Stamping {
         receive_software: has(libc::SOF_TIMESTAMPING_RX_SOFTWARE),
         transmit_software: has(libc::SOF_TIMESTAMPING_TX_SOFTWARE),
         receive_hardware: has(libc::SOF_TIMESTAMPING_RX_HARDWARE),
         transmit_hardware: has(libc::SOF_TIMESTAMPING_TX_HARDWARE),
         clock: (answer[2].cast_signed() >= 0).then_some(answer[2]),
-    })
+    };
+    Ok((stamping, answer[3], answer[7]))
 }
 
-/// Asks the driver; the answer begins with the two words asked.
-fn ask(interface: &str, request: [u32; 2]) -> io::Result<[u32; WORDS]> {
+/// A request about an interface whose data are elsewhere.
+pub(super) fn request(interface: &str, data: *mut libc::c_char) -> io::Result<libc::ifreq> {
     let name = CString::new(interface).map_err(io::Error::other)?;
     let name = name.as_bytes_with_nul();
     if name.len() > libc::IFNAMSIZ {
         return Err(io::Error::from_raw_os_error(libc::ENODEV));
     }
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).map_err(named("socket"))?;
-    let mut words = [0; WORDS];
-    words[..2].copy_from_slice(&request);
     let mut named_request = libc::ifreq {
         ifr_name: [0; libc::IFNAMSIZ],
-        ifr_ifru: libc::__c_anonymous_ifr_ifru {
-            ifru_data: words.as_mut_ptr().cast(),
-        },
+        ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_data: data },
     };
     for (to, from) in named_request.ifr_name.iter_mut().zip(name) {
         *to = libc::c_char::from_ne_bytes([*from]);
     }
+    Ok(named_request)
+}
+
+/// Asks the driver; the answer begins with the two words asked.
+fn ask(interface: &str, request_words: [u32; 2]) -> io::Result<[u32; WORDS]> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).map_err(named("socket"))?;
+    let mut words = [0; WORDS];
+    words[..2].copy_from_slice(&request_words);
+    let mut named_request = request(interface, words.as_mut_ptr().cast())?;
     // SAFETY: the request names an interface by a C string and points to `words`, which outlives the call and
     // is longer than the structure of any command asked here, so what the kernel reads and writes lies in it.
     check(unsafe {

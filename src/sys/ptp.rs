@@ -205,3 +205,22 @@ const RISING: u32 = 1 << 1;
 const FALLING: u32 = 1 << 2;
 
 const _: () = assert!(size_of::<libc::ptp_extts_event>() == EVENT_LEN);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_not_there_is_an_error() {
+        let error = PtpDevice::open(Path::new("/nonexistent/ptp0"), false).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn what_is_no_such_clock_says_so() {
+        let null = PtpDevice::open(Path::new("/dev/null"), false).unwrap();
+        let error = null.readings().unwrap_err();
+        assert!(error.to_string().starts_with("PTP_SYS_OFFSET_EXTENDED"));
+        assert!(null.readings_by_turns().is_err() && null.crossed().is_err());
+    }
+}

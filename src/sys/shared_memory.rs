@@ -82,6 +82,13 @@ impl SharedTime {
         unsafe { count.read_volatile() }
     }
 
+    /// Whether the sample holds still: a writer says so when it is done.
+    pub fn is_valid(&self) -> bool {
+        let valid = self.field(offset_of!(ShmTime, valid));
+        // SAFETY: as in `read`; the field lies in the segment.
+        unsafe { valid.read_volatile() != 0 }
+    }
+
     /// The sample was taken.
     pub fn clear_valid(&self) {
         let valid = self.field(offset_of!(ShmTime, valid));

@@ -31,6 +31,8 @@ pub struct UdpPort {
     socket: Socket,
     address: SocketAddr,
     stamped: bool,
+    /// The card's stamps are asked for too.
+    by_card: bool,
     wanted_queue_bytes: usize,
     /// The queues are larger than the system's limit, by privilege.
     forced: bool,
@@ -125,6 +127,7 @@ impl UdpPort {
             socket,
             address: options.address,
             stamped: false,
+            by_card: false,
             wanted_queue_bytes: options.buffer_bytes,
             forced: false,
         };
@@ -219,6 +222,7 @@ impl UdpPort {
             socket: self.socket.try_clone()?,
             address: self.address,
             stamped: self.stamped,
+            by_card: self.by_card,
             wanted_queue_bytes: self.wanted_queue_bytes,
             forced: self.forced,
         })
@@ -411,8 +415,19 @@ impl UdpPort {
         set_option(self, option, &(1 as libc::c_int)).map_err(named("IP_PKTINFO"))
     }
 
+    /// Where a card stamps by its own clock, its stamps come beside the kernel's, those of departures after them, and
+    /// with an arrival which card it was.
+    ///
+    /// # Errors
+    /// The system's reason; kernels before 4.13 cannot do it.
+    pub fn ask_for_card_stamps(&mut self) -> io::Result<()> {
+        self.by_card = true;
+        self.ask_for_stamps().inspect_err(|_| self.by_card = false)
+    }
+
     fn ask_for_stamps(&self) -> io::Result<()> {
-        self.set_timestamping(STAMPS | libc::SOF_TIMESTAMPING_OPT_ID)
+        let by_card = if self.by_card { CARD_STAMPS } else { 0 };
+        self.set_timestamping(STAMPS | libc::SOF_TIMESTAMPING_OPT_ID | by_card)
     }
 
     /// Lets the kernel number transmit stamps from 0 again. Stamps that it still has keep their numbers: take
@@ -440,6 +455,10 @@ const STAMPS: libc::c_uint = libc::SOF_TIMESTAMPING_RX_SOFTWARE
     | libc::SOF_TIMESTAMPING_RAW_HARDWARE
     | libc::SOF_TIMESTAMPING_OPT_CMSG
     | libc::SOF_TIMESTAMPING_OPT_TSONLY;
+
+/// What is asked for beside them where a card stamps.
+const CARD_STAMPS: libc::c_uint =
+    libc::SOF_TIMESTAMPING_OPT_PKTINFO | libc::SOF_TIMESTAMPING_OPT_TX_SWHW;
 
 impl AsRawFd for UdpPort {
     fn as_raw_fd(&self) -> RawFd {

@@ -22,10 +22,6 @@ pub(super) enum Value {
     AddressOrPath,
     /// An IP address and a port.
     Socket,
-    /// One of these, in any case.
-    OneOf(&'static [&'static str]),
-    /// An option without a value.
-    Nothing,
 }
 
 /// A stretch of arguments.
@@ -93,11 +89,6 @@ fn check_value(value: Value, arguments: &mut Arguments<'_>) -> Result<(), At> {
                 word.parse::<core::net::SocketAddr>().ok()
             })
             .map(drop),
-        Value::OneOf(words) => arguments.take(&words.join(" or "), |word| {
-            let fits = words.iter().any(|known| known.eq_ignore_ascii_case(word));
-            fits.then_some(())
-        }),
-        Value::Nothing => Ok(()),
     }
 }
 
@@ -112,8 +103,6 @@ fn meant(name: &str, options: &[(&'static str, Value)]) -> String {
 }
 
 const OPTIONS_SHOWN_MAX: usize = 10;
-/// A number of either sign.
-pub(super) const ANY_NUMBER: Value = Value::Number(f64::MIN, f64::MAX);
 /// A number of at least 0.
 pub(super) const POSITIVE: Value = Value::Number(0.0, f64::MAX);
 /// A UDP or TCP port; 0 is none.

@@ -3,8 +3,8 @@
 use core::net::IpAddr;
 
 use super::Directive;
-use super::form::Value::{Integer, Nothing, Number, Word};
-use super::form::{ANY_NUMBER, Value};
+use super::form::Value;
+use super::form::Value::Word;
 use crate::client::{Family, POLL_MAX, POLL_MIN, PoolSize, Role, SourceOptions};
 use crate::config::RefclockSpec;
 use crate::config::arguments::Arguments;
@@ -277,25 +277,9 @@ const OPTIONS: [&str; 34] = [
     "extfield",
 ];
 
-/// Of `hwtimestamp`, behind the interface.
-pub(super) const HWTIMESTAMP: Options = &[
-    ("minpoll", Integer(-6, 20)),
-    ("maxpoll", Integer(-6, 20)),
-    ("minsamples", COUNT),
-    ("maxsamples", COUNT),
-    ("precision", Number(0.0, 1.0)),
-    ("txcomp", ANY_NUMBER),
-    ("rxcomp", ANY_NUMBER),
-    ("nocrossts", Nothing),
-    ("rxfilter", Value::OneOf(&["all", "ntp", "ptp", "none"])),
-];
-
-type Options = &'static [(&'static str, Value)];
-
 /// A host behind a directive that is checked only.
 pub(super) const HOST: Value = Word(HOST_EXPECTED);
 const HOST_EXPECTED: &str = "a host name or an address";
-const COUNT: Value = Integer(0, i32::MAX as i64);
 const COUNT_MAX: u32 = i32::MAX.unsigned_abs();
 /// More samples than a register has in all its history would be none.
 const FILTER_MAX: usize = 10_000;

@@ -4,12 +4,11 @@ mod control;
 mod time;
 
 use super::Grammar::{Check, Read};
-use super::Support::{Honoured, NotYet, Refused};
-use super::form::Part::{One, Optional, Options};
+use super::Support::{Accepted, Honoured, NotYet, Refused};
+use super::form::Part::{One, Optional};
 use super::form::Value::{Address, Integer, Socket, Word};
-use super::form::{PORT, POSITIVE, Value};
-use super::source::HWTIMESTAMP;
-use super::{Grammar, Row, Support, clock, ours, server};
+use super::form::{PORT, Value};
+use super::{Grammar, Row, Support, clock, hardware, ours, server};
 
 const fn row(
     name: &'static str,
@@ -106,20 +105,20 @@ const SERVER: &[Row] = &[
     row(
         "hwtimestamp",
         "INTERFACE [OPTION...]",
-        Check(&[One(Word("an interface, or *")), Options(HWTIMESTAMP)]),
-        NotYet(HARDWARE),
+        Read(hardware::hwtimestamp),
+        Honoured,
     ),
     row(
         "hwtstimeout",
         "SECONDS",
-        Check(&[One(POSITIVE)]),
-        NotYet(HARDWARE),
+        Read(hardware::hwtstimeout),
+        Honoured,
     ),
     row(
         "maxtxbuffers",
         "BUFFERS",
         Check(&[One(COUNT)]),
-        NotYet(HARDWARE),
+        Accepted(NO_BUFFERS),
     ),
     row("ptpport", "PORT", Check(&[One(PORT)]), NotYet(PTP)),
     row(
@@ -201,10 +200,10 @@ const COUNT: Value = Integer(0, i32::MAX as i64);
 
 // What NotYet rows wait for. The text continues "not in force yet: ".
 const BROADCAST: &str = "sending broadcasts";
-const HARDWARE: &str = "hardware timestamps; the kernel's are used";
 const PTP: &str = "NTP over PTP";
 const METRICS: &str = "metrics over HTTP";
 const DISCIPLINE: &str = "clock discipline; maser leaves the system clock alone";
 
 // Why rows are accepted or refused.
+const NO_BUFFERS: &str = "stamps of departures are matched by number, without a buffer";
 const SIGND: &str = "maser does not sign by Samba's ntp_signd, and domain members would reject replies; remove the line";

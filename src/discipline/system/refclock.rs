@@ -8,7 +8,7 @@ use crate::client::{
     SamplesOptions, Shows, SourceName, Standing,
 };
 use crate::discipline::KernelClock;
-use crate::wire::{CookedTime, LeapIndicator, RawTime};
+use crate::wire::{CookedTime, LeapIndicator, NtpDuration, RawTime};
 
 /// What the driver of a reference clock has read, by the kernel's clock.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -145,7 +145,12 @@ impl<K: KernelClock> System<K> {
             dispersion_s: raw.dispersion_s,
         };
         let completion = self.completion(id, now);
-        let tai_offset_s = self.leap.tai_offset_at(self.unix_s(now.raw));
+        // By the clock's own time: ours may be decades off at the start.
+        let shown = match raw.shows {
+            Shows::Time(offset_s) => raw.at.0 + NtpDuration::from_seconds(offset_s),
+            Shows::Pulse(_) => raw.at.0,
+        };
+        let tai_offset_s = self.leap.tai_offset_at(self.unix_s(RawTime(shown)));
         let Some(source) = self.refclocks.get_mut(&id) else {
             return;
         };

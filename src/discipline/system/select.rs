@@ -60,16 +60,20 @@ impl<K: KernelClock> System<K> {
         Ok(())
     }
 
-    /// `authselectmode`
+    /// `authselectmode`. A reference clock is as good as an authenticated server. Where all servers are that, or none is,
+    /// `mix` makes none better than others.
     fn weigh_authentication(&self, candidates: &mut [Candidate]) {
         let is_authenticated = |source: &Source| source.association.options().key.is_some();
         let has_authenticated = self.sources.values().any(is_authenticated);
-        for (source, candidate) in self.sources.values().zip(candidates) {
+        let has_others = !self.sources.values().all(is_authenticated);
+        let servers = self.sources.values().map(is_authenticated);
+        let clocks = self.refclocks.values().map(|_| true);
+        for (is_authenticated, candidate) in servers.chain(clocks).zip(candidates) {
             let role = &mut candidate.role;
-            match (self.auth_select, is_authenticated(source)) {
+            match (self.auth_select, is_authenticated) {
                 (AuthSelectMode::Require, false) => role.noselect = true,
                 (AuthSelectMode::Prefer, false) => role.noselect |= has_authenticated,
-                (AuthSelectMode::Mix, true) => {
+                (AuthSelectMode::Mix, true) if has_authenticated && has_others => {
                     role.trust = true;
                     role.require = true;
                 }

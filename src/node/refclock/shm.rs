@@ -24,7 +24,9 @@ impl Shm {
 impl Driver for Shm {
     fn read(&mut self, found: &mut Vec<RawReading>) -> io::Result<()> {
         let time = self.segment.read();
-        let was_changed = time.mode == 1 && self.segment.count() != time.count;
+        // A writer that began meanwhile has taken `valid` back, or counted, or both.
+        let is_whole = self.segment.is_valid() && self.segment.count() == time.count;
+        let was_changed = time.mode == 1 && !is_whole;
         self.segment.clear_valid();
         if !was_changed {
             found.extend(reading(&time));

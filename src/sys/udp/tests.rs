@@ -208,6 +208,7 @@ fn arrivals_are_stamped_by_the_kernel() {
         if let ReceiveStamp {
             software: Some(stamp),
             hardware: None,
+            ..
         } = burst.datagram(0).stamp
         {
             assert!(stamp.nanos_since(before) >= 0 && clock::realtime().nanos_since(stamp) >= 0);
