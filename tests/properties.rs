@@ -202,6 +202,11 @@ proptest! {
     }
 
     #[test]
+    fn control_holds(input in prop::collection::vec(any::<u8>(), 0..900)) {
+        properties::control(&input);
+    }
+
+    #[test]
     fn tracking_holds(input in prop::collection::vec(any::<u8>(), 0..120)) {
         properties::tracking(&input);
     }

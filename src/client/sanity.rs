@@ -106,6 +106,11 @@ impl Tests {
         self.has_all(0b11_1111_1111)
     }
 
+    /// From [`bits`](Self::bits); those above the tenth are ignored.
+    pub const fn from_bits(bits: u16) -> Self {
+        Self(bits & 0b11_1111_1111)
+    }
+
     /// Ten bits, test 1 uppermost: the flags of chronyc's `ntpdata`.
     pub const fn bits(self) -> u16 {
         self.0

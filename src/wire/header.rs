@@ -52,9 +52,10 @@ impl LeapIndicator {
 }
 
 /// Association mode (RFC 5905 §7.3, figure 10).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Mode {
     /// 0: NTPv1 clients leave it so.
+    #[default]
     Reserved = 0,
     /// 1
     SymmetricActive = 1,

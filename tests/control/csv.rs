@@ -28,10 +28,11 @@ pub(crate) fn assert_same(report: &TrackingReport, printed: &str, moved: f64) {
     // Half of the last digit that chronyc prints, or what may have moved.
     let numbers = [
         (4, report.current_correction_s, moved),
-        (5, report.last_offset_s, 0.6e-9),
+        // chrony says by how much it was ahead of the source.
+        (5, -report.last_offset_s, 0.6e-9),
         (6, report.rms_offset_s, 0.6e-9),
         (7, report.frequency_ppm, 0.6e-3),
-        (8, report.residual_frequency_ppm, 0.6e-3),
+        (8, -report.residual_frequency_ppm, 0.6e-3),
         (9, report.skew_ppm, 0.6e-3),
         (10, report.root_delay_s, 0.6e-9),
         (11, report.root_dispersion_s, moved),

@@ -13,7 +13,10 @@ use maser::client::{
     Samples, SamplesOptions, SourceOptions, Stamp, interval_ns,
 };
 use maser::config::{self, Origin, Outside, Place, keyfile};
-use maser::control::{REPLY_HEADER_LEN, TRACKING_REPLY_LEN, TrackingReport};
+use maser::control::{
+    Order, Question, REPLY_HEADER_LEN, Reply, ReplyHeader, Requester, State, Status,
+    TRACKING_REPLY_LEN, TrackingReport, answer,
+};
 use maser::discipline::{Drift, LeapTable};
 use maser::server::{
     AccessRule, AccessTable, Arrival, Chance, ClientTable, InterleavedTable, Outcome, RateLimit,
@@ -99,8 +102,60 @@ pub(crate) fn tracking(bytes: &[u8]) {
     assert!(packet.len() >= TRACKING_REPLY_LEN);
     assert!(report.root_dispersion_s.is_finite() && report.current_correction_s.is_finite());
     assert!(report.reference_time.1 < 1_000_000_000);
-    let again = TrackingReport::parse(&report.emit(SEQUENCE), SEQUENCE);
-    assert_eq!(again, Ok(report), "written and read again");
+    let again = report
+        .emit(SEQUENCE)
+        .map(|ours| TrackingReport::parse(&ours, SEQUENCE));
+    assert_eq!(again, Ok(Ok(report)), "written and read again");
+}
+
+/// A datagram to the command port, the first byte being the low one of its code: nobody with an address changes anything,
+/// and no reply is longer than its request.
+pub(crate) fn control(bytes: &[u8]) {
+    /// Nothing is there, and everything is open.
+    struct Nothing {
+        may_be_told: bool,
+    }
+
+    impl State for Nothing {
+        fn ask(&mut self, question: &Question) -> Result<Reply, Status> {
+            match question {
+                Question::SourceCount => Ok(Reply::SourceCount(0)),
+                Question::Tracking => Ok(Reply::Tracking(TrackingReport::default())),
+                Question::Clients(clients) => {
+                    assert!(self.may_be_told || !clients.resets, "a count was reset");
+                    Err(Status::NotEnabled)
+                }
+                _ => Err(Status::NoSuchSource),
+            }
+        }
+
+        fn order(&mut self, order: &Order) -> Result<Reply, Status> {
+            assert!(self.may_be_told, "{order:?} from an address");
+            Ok(Reply::Done)
+        }
+
+        fn is_open(&self, _: &str) -> bool {
+            true
+        }
+    }
+
+    let [code, rest @ ..] = bytes else {
+        return;
+    };
+    let mut packet = vec![6, 1, 0, 0, 0, *code];
+    packet.extend(rest);
+    let reader = Requester::Address {
+        ip: std::net::Ipv4Addr::LOCALHOST.into(),
+        is_allowed: true,
+    };
+    for (from, may_be_told) in [(reader, false), (Requester::Local, true)] {
+        for packet in [bytes, &packet] {
+            if let Some(reply) = answer(packet, from, &mut Nothing { may_be_told }) {
+                assert!(reply.len() <= packet.len());
+                assert!(ReplyHeader::parse(&reply).is_ok());
+            }
+        }
+    }
 }
 
 /// A datagram to a server: the first byte chooses how it is set up and who asks, the rest is the datagram.
