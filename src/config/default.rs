@@ -1,10 +1,14 @@
 //! What holds where a configuration says nothing, and the configuration where there is none.
 
+use core::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+
 use super::{
-    ClockConfig, Config, Families, HardwareConfig, Pace, RecordsConfig, RtcConfig, RuntimeConfig,
-    ServerConfig, SourcesConfig, Steer, TimeConfig, Unsynchronised,
+    ClockConfig, CommandConfig, Config, Families, HardwareConfig, Pace, RecordsConfig, RtcConfig,
+    RuntimeConfig, ServerConfig, SourcesConfig, Steer, TimeConfig, Unsynchronised,
 };
 use crate::client::SelectionOptions;
+use crate::control::OPEN_COMMANDS;
 use crate::discipline::{AuthSelectMode, LeapMode};
 
 impl Default for Config {
@@ -44,6 +48,7 @@ impl Default for Config {
             },
             clock: clock(),
             hardware: HardwareConfig::default(),
+            command: CommandConfig::default(),
             records: RecordsConfig {
                 directory: None,
                 logs: Vec::new(),
@@ -89,6 +94,21 @@ fn clock() -> ClockConfig {
     }
 }
 
+impl Default for CommandConfig {
+    /// This machine alone, and what chronyd lets everybody ask.
+    fn default() -> Self {
+        Self {
+            port: None,
+            addresses: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+            path: Some(PathBuf::from(COMMAND_SOCKET)),
+            device: None,
+            access: Vec::new(),
+            rate_limit: None,
+            open: OPEN_COMMANDS.to_vec(),
+        }
+    }
+}
+
 impl Default for HardwareConfig {
     /// No interface.
     fn default() -> Self {
@@ -109,5 +129,7 @@ allow ::1
 local stratum 10
 ";
 
+/// Where `chronyc -h` finds us without a port.
+const COMMAND_SOCKET: &str = "/run/maser/maser.sock";
 /// chrony's `clientloglimit`.
 const CLIENT_LOG_BYTES: usize = 524_288;

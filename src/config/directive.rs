@@ -6,6 +6,7 @@
 
 mod access;
 mod clock;
+mod command;
 mod form;
 mod hardware;
 mod ours;
@@ -25,6 +26,7 @@ use crate::server::RateLimit;
 
 pub(super) use access::Who;
 pub(super) use clock::{ClockLine, LEAP_MODES};
+pub(super) use command::{CommandAddress, CommandLine};
 pub(super) use hardware::RECEIVE_FILTERS;
 pub(super) use ours::{PACES, STEERS, UNSYNCHRONISED};
 pub(super) use source::{AUTH_SELECT_MODES, SourcesLine};
@@ -79,6 +81,7 @@ pub(super) enum Directive {
     Clientloglimit(usize),
     Clock(ClockLine),
     Clockprecision(f64),
+    Command(CommandLine),
     Confdir(Vec<PathBuf>),
     Cpus(Vec<usize>),
     Dscp(u8),

@@ -89,6 +89,8 @@ pub struct Config {
     pub hardware: HardwareConfig,
     /// Files about sources and clock.
     pub records: RecordsConfig,
+    /// chronyc's access.
+    pub command: CommandConfig,
     /// For the process and its threads.
     pub runtime: RuntimeConfig,
     /// `keyfile`
@@ -180,6 +182,25 @@ pub struct SourcesConfig {
     pub bind_addresses: Vec<IpAddr>,
     /// `bindacqdevice`
     pub bind_device: Option<String>,
+}
+
+/// Who may ask and steer us with chronyc, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandConfig {
+    /// `cmdport`; `None`, not given: 323, but none beside a chronyd that is followed.
+    pub port: Option<u16>,
+    /// `bindcmdaddress`, at most one of each family.
+    pub addresses: Vec<IpAddr>,
+    /// `bindcmdaddress` with a path; `None`, typed as `/`: no socket in the file system.
+    pub path: Option<PathBuf>,
+    /// `bindcmddevice`
+    pub device: Option<String>,
+    /// `cmdallow` and `cmddeny`, in order; this machine is always allowed.
+    pub access: Vec<AccessRule>,
+    /// `cmdratelimit`
+    pub rate_limit: Option<RateLimit>,
+    /// `opencommands`
+    pub open: Vec<&'static str>,
 }
 
 /// A `refclock` line.

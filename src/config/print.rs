@@ -1,6 +1,7 @@
 //! A configuration as text, for `maser serve -p`: it loads again to the same [`Config`].
 
 mod clock;
+mod command;
 mod hardware;
 mod sources;
 
@@ -24,6 +25,7 @@ pub fn print(loaded: &Loaded) -> String {
         sources,
         clock,
         hardware,
+        command,
         records,
         runtime,
         key_file,
@@ -36,6 +38,7 @@ pub fn print(loaded: &Loaded) -> String {
     sources::lines(sources, &mut lines);
     clock::lines(clock, &mut lines);
     hardware::lines(hardware, &mut lines);
+    command::lines(command, &mut lines);
     clock::record_lines(records, &mut lines);
     runtime_lines(runtime, &mut lines);
     if !loaded.not_in_force.is_empty() {

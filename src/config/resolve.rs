@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::directive::{ClockLine, Directive, SourcesLine, Support, Who};
+use super::directive::{
+    ClockLine, CommandAddress, CommandLine, Directive, SourcesLine, Support, Who,
+};
 use super::error::{ConfigError, ConfigErrors, Fault, Notice};
 use super::read::{Read, Statement};
 use super::{
-    ClockConfig, Config, Loaded, Outside, RecordsConfig, RefclockDriver, RefclockSpec,
-    SourcesConfig,
+    ClockConfig, CommandConfig, Config, Loaded, Outside, RecordsConfig, RefclockDriver,
+    RefclockSpec, SourcesConfig,
 };
 use crate::server::{AccessRule, Subnet};
 use crate::wire::ReferenceId;
@@ -59,6 +61,7 @@ fn apply(config: &mut Config, directive: &Directive, outside: &dyn Outside) -> R
         clock,
         hardware,
         records,
+        command,
         runtime,
         key_file,
     } = config;
@@ -110,6 +113,7 @@ fn apply(config: &mut Config, directive: &Directive, outside: &dyn Outside) -> R
         Directive::Keyfile(file) => *key_file = Some(file),
         Directive::Sources(SourcesLine::Refclock(spec)) => add_refclock(sources, spec)?,
         Directive::Sources(line) => apply_sources(sources, line),
+        Directive::Command(line) => apply_command(command, line, outside)?,
         Directive::Clock(line) => apply_clock(clock, records, line),
         // Followed while reading, settled after all lines, or not acted on.
         Directive::Include(_)
@@ -175,6 +179,33 @@ fn apply_sources(sources: &mut SourcesConfig, line: SourcesLine) {
         SourcesLine::Minsamples(count) => sources.samples_min = count,
         SourcesLine::Maxsamples(count) => sources.samples_max = count,
     }
+}
+
+fn apply_command(
+    command: &mut CommandConfig,
+    line: CommandLine,
+    outside: &dyn Outside,
+) -> Result<(), Fault> {
+    match line {
+        CommandLine::Cmdport(port) => command.port = Some(port),
+        CommandLine::Bindcmdaddress(CommandAddress::Ip(address)) => {
+            let addresses = &mut command.addresses;
+            addresses.retain(|other| other.is_ipv6() != address.is_ipv6());
+            addresses.push(address);
+        }
+        CommandLine::Bindcmdaddress(CommandAddress::Path(path)) => {
+            command.path = Some(path).filter(|path| path != Path::new("/"));
+        }
+        CommandLine::Bindcmddevice(device) => command.device = Some(device),
+        CommandLine::Access { allow, all, who } => {
+            for subnet in subnets(who, outside)? {
+                command.access.push(AccessRule { subnet, allow, all });
+            }
+        }
+        CommandLine::Cmdratelimit(limit) => command.rate_limit = Some(limit),
+        CommandLine::Opencommands(open) => command.open = open,
+    }
+    Ok(())
 }
 
 fn apply_clock(clock: &mut ClockConfig, records: &mut RecordsConfig, line: ClockLine) {

@@ -1,9 +1,5 @@
 //! Directives that are checked and kept as typed: their grammar as data.
 
-use core::net::IpAddr;
-use std::path::Path;
-
-use super::access;
 use crate::config::arguments::Arguments;
 use crate::config::error::At;
 
@@ -18,8 +14,6 @@ pub(super) enum Value {
     Number(f64, f64),
     /// An IP address.
     Address,
-    /// An IP address, or a path that begins with a slash.
-    AddressOrPath,
     /// An IP address and a port.
     Socket,
 }
@@ -35,8 +29,6 @@ pub(super) enum Part {
     Each(Value),
     /// Options in any order until the end of the line: name and what follows it.
     Options(&'static [(&'static str, Value)]),
-    /// What `allow` takes: `[all] [SUBNET]`.
-    Subnet,
 }
 
 /// The arguments of a directive, from left to right.
@@ -70,7 +62,6 @@ fn check_part(part: Part, arguments: &mut Arguments<'_>) -> Result<(), At> {
             }
             Ok(())
         }
-        Part::Subnet => access::line(arguments).map(drop),
     }
 }
 
@@ -80,10 +71,6 @@ fn check_value(value: Value, arguments: &mut Arguments<'_>) -> Result<(), At> {
         Value::Integer(least, most) => arguments.integer(least..=most).map(drop),
         Value::Number(least, most) => arguments.number(least..=most).map(drop),
         Value::Address => arguments.address().map(drop),
-        Value::AddressOrPath => arguments.take("an IP address or a path from /", |word| {
-            let fits = word.parse::<IpAddr>().is_ok() || Path::new(word).is_absolute();
-            fits.then_some(())
-        }),
         Value::Socket => arguments
             .take("ADDRESS:PORT", |word| {
                 word.parse::<core::net::SocketAddr>().ok()

@@ -2,52 +2,52 @@
 
 use super::super::Grammar::{self, Check, Read};
 use super::super::Row;
-use super::super::Support::{Accepted, Honoured, NotYet, Refused};
-use super::super::clock;
-use super::super::form::Part::{Each, One, Optional, Options, Subnet};
-use super::super::form::Value::{AddressOrPath, Integer, Word};
+use super::super::Support::{Accepted, Honoured, Refused};
+use super::super::form::Part::{Each, One, Optional, Options};
+use super::super::form::Value::{Integer, Word};
 use super::super::form::{PORT, POSITIVE, Value};
 use super::super::source::HOST;
+use super::super::{clock, command};
 use super::{COUNT, NO_ARGUMENTS, row};
 
 /// chronyc.
 pub(super) const CONTROL: &[Row] = &[
-    row("cmdport", "PORT", Check(&[One(PORT)]), NotYet(COMMANDS)),
+    row("cmdport", "PORT", Read(command::cmdport), Honoured),
     row(
         "bindcmdaddress",
         "ADDRESS|PATH",
-        Check(&[One(AddressOrPath)]),
-        NotYet(COMMANDS),
+        Read(command::bindcmdaddress),
+        Honoured,
     ),
     row(
         "bindcmddevice",
         "INTERFACE",
-        Check(&[One(Word("an interface"))]),
-        NotYet(COMMANDS),
+        Read(command::bindcmddevice),
+        Honoured,
     ),
     row(
         "cmdallow",
         "[all] [SUBNET]",
-        Check(&[Subnet]),
-        NotYet(COMMANDS),
+        Read(command::cmdallow),
+        Honoured,
     ),
     row(
         "cmddeny",
         "[all] [SUBNET]",
-        Check(&[Subnet]),
-        NotYet(COMMANDS),
+        Read(command::cmddeny),
+        Honoured,
     ),
     row(
         "cmdratelimit",
         "[OPTION...]",
-        Check(&[Options(COMMAND_RATE_LIMIT)]),
-        NotYet(COMMANDS),
+        Read(command::cmdratelimit),
+        Honoured,
     ),
     row(
         "opencommands",
         "[COMMAND...]",
-        Check(&[Each(Word("a command"))]),
-        NotYet(COMMANDS),
+        Read(command::opencommands),
+        Honoured,
     ),
 ];
 
@@ -201,7 +201,6 @@ const COMMAND_RATE_LIMIT: &[(&str, Value)] = &[
 ];
 
 // What rows wait for, and why others are accepted or refused.
-const COMMANDS: &str = "chronyc's protocol; no command is taken";
 const NTS_SERVER: &str = "it tunes the NTS server, which cannot be switched on here";
 const NTS_CLIENT: &str = "it tunes NTS sources, which cannot be named here";
 const NTS_FILES: &str = "there are no NTS cookies and keys to keep";
