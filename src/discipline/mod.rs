@@ -31,7 +31,7 @@ pub use smooth::{Smoothing, SmoothingOptions};
 pub use system::{
     Action, AuthSelectMode, End, InitialStep, Moment, NameId, Notice, Purpose, RawCardSample,
     RawReading, RawStamp, Record, RefclockReading, RefclockRecord, RtcRecord, SelectionRecord,
-    Severity, SourceId, SourceReport, SourceSpec, System, SystemOptions, TemperatureRecord,
-    TrackingRecord,
+    ServerReport, Severity, SourceId, SourceReport, SourceSpec, System, SystemOptions,
+    TemperatureRecord, TrackingRecord,
 };
 pub use tempcomp::{BadPoints, COMPENSATION_MAX_PPM, Tempcomp, TempcompPoints};

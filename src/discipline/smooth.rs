@@ -89,6 +89,29 @@ impl Smoothing {
         (offset_s, frequency)
     }
 
+    /// `smoothtime`
+    pub const fn options(&self) -> &SmoothingOptions {
+        &self.options
+    }
+
+    /// How fast the frequency changes, as a fraction per second.
+    pub fn wander_at(&self, moment: CookedTime) -> f64 {
+        let mut left_s = self.age_s(moment);
+        for stage in self.stages {
+            if left_s < stage.seconds {
+                return stage.wander;
+            }
+            left_s -= stage.seconds;
+        }
+        0.0
+    }
+
+    /// Seconds since something was added to what is smoothed.
+    pub fn age_s(&self, now: CookedTime) -> f64 {
+        self.since
+            .map_or(0.0, |since| (now.0 - since.0).to_seconds().max(0.0))
+    }
+
     /// Seconds from `now` until nothing is left to be smoothed.
     pub fn remaining_s(&self, now: CookedTime) -> f64 {
         let total_s: f64 = self.stages.iter().map(|stage| stage.seconds).sum();

@@ -13,6 +13,7 @@ mod rtc;
 mod say;
 mod select;
 mod source;
+mod steer;
 mod temperature;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -26,7 +27,7 @@ pub use action::{
 pub use cards::RawCardSample;
 pub use names::SourceSpec;
 pub use refclock::RawReading;
-pub use report::SourceReport;
+pub use report::{ServerReport, SourceReport};
 
 use self::names::Name;
 use self::refclock::RefclockSource;
@@ -344,6 +345,7 @@ impl<K: KernelClock> System<K> {
         if let Some(source) = self.sources.get_mut(&source) {
             source.association.departed(request, stamp);
             source.own_id = from.map(reference_id).or(source.own_id);
+            source.own_address = from.or(source.own_address);
             if let Some(orphan) = &mut self.selection.orphan
                 && let Some(id) = source.own_id
             {
@@ -482,6 +484,11 @@ impl<K: KernelClock> System<K> {
     /// The clock as it is kept.
     pub const fn clock(&mut self) -> &mut CookedClock<K> {
         &mut self.clock
+    }
+
+    /// By how much the clock is made to run faster, as a fraction.
+    pub fn frequency(&self) -> f64 {
+        self.clock.frequency()
     }
 
     /// The servo's figures.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::command::{CommandPorts, Commands};
 use super::kernel_form::Kernel;
 use super::log::{self as log_sink, LogOptions};
 use super::placement::Placement;
@@ -139,6 +140,7 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
     let queues = Queues::of(&ports).map_err(system("sockets"))?;
     let published = timekeeper.published();
     let mut responders = Responders::start(config, cpus, ports.by_worker, &keys, &published)?;
+    timekeeper.watch(responders.counters());
     introduce(&ports.addresses, responders.count(), options);
     let end_ns = options
         .seconds
@@ -192,7 +194,14 @@ fn start_timekeeper(
     } else {
         None
     };
-    Timekeeper::new(&config.time, sources).map_err(system("timekeeper"))
+    let seed = random::array().map_err(system("randomness"))?;
+    let ports = if options.purpose == Purpose::Keep {
+        CommandPorts::open(config)
+    } else {
+        CommandPorts::none()
+    };
+    let commands = Commands::new(config, ports, seed);
+    Timekeeper::new(&config.time, sources, commands).map_err(system("timekeeper"))
 }
 
 /// `-s`

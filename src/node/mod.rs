@@ -10,6 +10,7 @@ mod atomic_file;
 mod boot;
 mod calendar;
 mod cards;
+mod command;
 pub mod counters;
 mod departure;
 mod drift_file;

@@ -58,6 +58,14 @@ impl Responders {
         }
     }
 
+    /// What they count.
+    pub(super) fn counters(&self) -> Vec<Arc<WorkerCounters>> {
+        match self {
+            Self::Workers(workers, _) => workers.counters.clone(),
+            Self::Inline(inline) => vec![Arc::clone(&inline.counters)],
+        }
+    }
+
     /// The one that has its turns in the timekeeper's loop.
     pub(super) fn inline(&mut self) -> Option<&mut Worker> {
         match self {

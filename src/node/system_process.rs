@@ -1,5 +1,6 @@
 //! The system process at work: its sockets, names, files, and the kernel's clock.
 
+mod orders;
 mod stamps;
 
 use std::collections::BTreeMap;
@@ -91,6 +92,7 @@ impl SystemStart {
         let leap_table = self.options.leap_table.clone();
         let mut pool = RandomBits::draw()?;
         let random = Box::new(move || pool.next());
+        let keys = Arc::clone(&self.keys);
         let mut system = System::new(self.options, self.kernel, self.keys, random, now())?;
         let start_ns = now().monotonic_ns;
         let cards = Cards::start(&self.hardware, ThisMachine, start_ns, |number, clock| {
@@ -99,6 +101,7 @@ impl SystemStart {
         self.ports.by_card = !cards.is_empty();
         let mut process = SystemProcess {
             system,
+            keys,
             registry: poll.registry().try_clone()?,
             resolver,
             readings,
@@ -171,6 +174,7 @@ impl RandomBits {
 /// [`System`] with all that it asks for.
 pub(super) struct SystemProcess {
     system: System<Kernel>,
+    keys: Arc<KeyStore>,
     registry: Registry,
     resolver: Resolver,
     readings: Readings,
@@ -219,6 +223,16 @@ impl SystemProcess {
     /// Why the program is to end, if it is.
     pub(super) const fn end(&self) -> Option<End> {
         self.end
+    }
+
+    /// What it keeps.
+    pub(super) const fn system(&self) -> &System<Kernel> {
+        &self.system
+    }
+
+    /// `keyfile`
+    pub(super) fn keys(&self) -> &KeyStore {
+        &self.keys
     }
 
     /// How long nothing is to be done.

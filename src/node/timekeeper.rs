@@ -11,6 +11,8 @@ use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
+use super::command::Commands;
+use super::counters::WorkerCounters;
 use super::follow::{FollowChronyd, FollowKernel};
 use super::publish::Published;
 use super::steps::{ClockPair, Steps};
@@ -25,6 +27,8 @@ const SIGNALS: Token = Token(0);
 const NAMES: Token = Token(1);
 const CLOCK: Token = Token(2);
 const RESPONDER: Token = Token(3);
+/// The first of the ports at which commands are taken; there are at most three.
+const COMMANDS: usize = 4;
 /// Rounds that a responder without a thread of its own may take before sources have their turn.
 const TURNS: usize = 64;
 /// How often sources are looked at and the record is renewed.
@@ -45,6 +49,7 @@ pub(super) struct Timekeeper {
     watch: ClockWatch,
     poll: Poll,
     signals: Signals,
+    commands: Commands,
 }
 
 enum Source {
@@ -57,7 +62,7 @@ enum Source {
 /// Why the program ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Ending {
-    /// A signal asks for it.
+    /// A signal asks for it, or chronyc.
     Signal(&'static str),
     /// The system process has done what it was to do, or cannot go on.
     Done(End),
@@ -80,7 +85,11 @@ impl Timekeeper {
     ///
     /// # Errors
     /// Signals cannot be watched, the kernel has no randomness, or its clock cannot be had.
-    pub(super) fn new(config: &TimeConfig, sources: Option<SystemStart>) -> io::Result<Self> {
+    pub(super) fn new(
+        config: &TimeConfig,
+        sources: Option<SystemStart>,
+        commands: Commands,
+    ) -> io::Result<Self> {
         let poll = Poll::new()?;
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP])?;
         poll.registry()
@@ -89,6 +98,12 @@ impl Timekeeper {
         let fd = watch.as_raw_fd();
         poll.registry()
             .register(&mut SourceFd(&fd), CLOCK, Interest::READABLE)?;
+
+        for (place, fd) in commands.descriptors().into_iter().enumerate() {
+            let token = Token(COMMANDS + place);
+            poll.registry()
+                .register(&mut SourceFd(&fd), token, Interest::READABLE)?;
+        }
 
         let precision = config
             .clock_precision_s
@@ -115,6 +130,7 @@ impl Timekeeper {
             watch,
             poll,
             signals,
+            commands,
         };
         timekeeper.ask();
         if matches!(timekeeper.source, Source::Chronyd(_)) {
@@ -164,6 +180,9 @@ impl Timekeeper {
                 match event.token() {
                     RESPONDER => has_requests = true,
                     CLOCK => _ = self.watch.was_set(),
+                    token if (COMMANDS..FIRST_PORT).contains(&token.0) => {
+                        self.take_commands(token.0 - COMMANDS);
+                    }
                     token if token.0 >= FIRST_PORT => {
                         if let Source::System(process) = &mut self.source {
                             process.ready(token)?;
@@ -185,6 +204,19 @@ impl Timekeeper {
         }
     }
 
+    /// Whose counters chronyc is told.
+    pub(super) fn watch(&mut self, counters: Vec<Arc<WorkerCounters>>) {
+        self.commands.watch(counters);
+    }
+
+    fn take_commands(&mut self, place: usize) {
+        let process = match &mut self.source {
+            Source::System(process) => Some(&mut **process),
+            _ => None,
+        };
+        self.commands.ready(place, process, &self.system);
+    }
+
     /// The program ends: what is to be kept is written.
     pub(super) fn finish(&mut self) {
         if let Source::System(process) = &mut self.source {
@@ -200,6 +232,9 @@ impl Timekeeper {
                 SIGHUP => "SIGHUP",
                 _ => "SIGTERM",
             }));
+        }
+        if self.commands.ends() {
+            return Some(Ending::Signal("shutdown"));
         }
         if let Source::System(process) = &self.source
             && let Some(end) = process.end()

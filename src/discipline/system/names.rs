@@ -308,6 +308,11 @@ impl<K: KernelClock> System<K> {
             .collect()
     }
 
+    /// As it is configured.
+    pub(super) fn host_of(&self, name: NameId) -> Option<String> {
+        self.names.get(&name).map(|name| name.spec.host.clone())
+    }
+
     fn source_at(&self, name: NameId, slot: SlotId) -> Option<SourceId> {
         let mut all = self.sources.iter();
         let found = all.find(|(_, source)| (source.name_id, source.slot) == (name, slot));

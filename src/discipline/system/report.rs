@@ -1,21 +1,31 @@
 //! What is told of sources, for reports and for those who steer them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::System;
 use super::action::{Moment, SourceId};
-use crate::client::{Activity, Measurement, Selectable, SourceName, State, Statistics};
-use crate::discipline::KernelClock;
+use crate::client::{
+    Activity, Candidate, Counts, Measurement, Role, Sample, Selectable, SourceName, State,
+    Statistics,
+};
+use crate::discipline::{KernelClock, Smoothing};
+use crate::wire::KeyId;
 
-/// A source as `chronyc sources` and `sourcestats` show it.
+/// A source as chronyc's `sources`, `sourcestats`, `selectdata` and `ntpdata` show it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceReport {
     /// Which.
     pub id: SourceId,
     /// What it is called.
     pub name: SourceName,
+    /// Its name in the configuration.
+    pub host: Option<String>,
+    /// What it is to us; `None`: a reference clock.
+    pub server: Option<ServerReport>,
     /// What the last selection made of it.
     pub state: State,
+    /// As selection sees it now.
+    pub candidate: Candidate,
     /// Whether it is asked.
     pub activity: Activity,
     /// The poll interval, log2 of seconds.
@@ -26,6 +36,25 @@ pub struct SourceReport {
     pub selectable: Option<Selectable>,
     /// What its register shows.
     pub statistics: Statistics,
+    /// The newest sample of its register, as the clock is corrected now.
+    pub newest: Option<Sample>,
+    /// Seconds since then.
+    pub age_s: Option<f64>,
+}
+
+/// What there is of a source that packets go to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServerReport {
+    /// Whether it is a peer.
+    pub role: Role,
+    /// Where requests go.
+    pub address: SocketAddr,
+    /// Our address on the way to it, as far as a request has shown it.
+    pub own_address: Option<IpAddr>,
+    /// `key`
+    pub key: Option<KeyId>,
+    /// Packets.
+    pub counts: Counts,
     /// Its last valid reply.
     pub last: Option<Measurement>,
 }
@@ -34,50 +63,69 @@ impl<K: KernelClock> System<K> {
     /// All sources in the order in which they began, servers before reference clocks.
     pub fn sources(&self, now: Moment) -> Vec<SourceReport> {
         let cooked = self.clock.cook(now.raw);
-        let servers = self.sources.iter().map(|(id, source)| SourceReport {
-            id: *id,
-            name: source.name(),
-            state: source.standing.state,
-            activity: source.association.activity(),
-            poll: source.association.poll().log2(),
-            reach: source.association.reach().register(),
-            selectable: source.samples.selectable(cooked),
-            statistics: *source.samples.statistics(),
-            last: source.association.last().copied(),
+        let age_s = |sample: &Sample| (cooked.0 - sample.at.0).to_seconds();
+        let servers = self.sources.iter().map(|(id, source)| {
+            let association = &source.association;
+            let newest = source.samples.newest().copied();
+            SourceReport {
+                id: *id,
+                name: source.name(),
+                host: self.host_of(source.name_id),
+                server: Some(ServerReport {
+                    role: association.role(),
+                    address: source.address,
+                    own_address: source.own_address,
+                    key: association.options().key,
+                    counts: *association.counts(),
+                    last: association.last().copied(),
+                }),
+                state: source.standing.state,
+                candidate: source.candidate(cooked),
+                activity: association.activity(),
+                poll: association.poll().log2(),
+                reach: association.reach().register(),
+                selectable: source.samples.selectable(cooked),
+                statistics: *source.samples.statistics(),
+                newest,
+                age_s: newest.as_ref().map(age_s),
+            }
         });
-        let clocks = self.refclocks.iter().map(|(id, source)| SourceReport {
-            id: *id,
-            name: source.name(),
-            state: source.standing.state,
-            activity: Activity::Online,
-            poll: source.clock.options().poll,
-            reach: source.clock.reach().register(),
-            selectable: source.samples.selectable(cooked),
-            statistics: *source.samples.statistics(),
-            last: None,
+        let clocks = self.refclocks.iter().map(|(id, source)| {
+            let newest = source.samples.newest().copied();
+            SourceReport {
+                id: *id,
+                name: source.name(),
+                host: None,
+                server: None,
+                state: source.standing.state,
+                candidate: source.candidate(cooked),
+                activity: Activity::Online,
+                poll: source.clock.options().poll,
+                reach: source.clock.reach().register(),
+                selectable: source.samples.selectable(cooked),
+                statistics: *source.samples.statistics(),
+                newest,
+                age_s: newest.as_ref().map(age_s),
+            }
         });
         servers.chain(clocks).collect()
     }
 
-    /// Asks a source, or all of them, no more.
-    pub fn offline(&mut self, which: Option<IpAddr>) {
-        for source in self.sources.values_mut() {
-            if which.is_none_or(|address| address == source.address.ip()) {
-                source.association.offline();
-            }
-        }
+    /// Names that no address was found for yet.
+    pub fn unresolved(&self) -> usize {
+        let has_source = |id| self.sources.values().any(|source| source.name_id == id);
+        self.names.keys().filter(|id| !has_source(**id)).count()
     }
 
-    /// Asks a source, or all of them, again.
-    pub fn online(&mut self, which: Option<IpAddr>, now: Moment) {
-        let matches = |address: IpAddr| which.is_none_or(|wanted| wanted == address);
-        let ids = self.sources.iter().filter(|(_, s)| matches(s.address.ip()));
-        let ids: Vec<SourceId> = ids.map(|(id, _)| *id).collect();
-        for id in ids {
-            if let Some(source) = self.sources.get_mut(&id) {
-                source.association.online(now.monotonic_ns);
-            }
-            self.keep_apart(id);
-        }
+    /// What the clock follows: its name, where anything is followed.
+    pub fn followed(&self) -> Option<SourceName> {
+        let followed = self.followed.as_ref()?;
+        let by_letters = SourceName::Refclock(followed.reference_id);
+        Some(followed.address.map_or(by_letters, SourceName::Address))
+    }
+
+    /// Served time as it differs from the clock, where `smoothtime` is configured.
+    pub const fn smoothing(&self) -> Option<&Smoothing> {
+        self.smoothing.as_ref()
     }
 }

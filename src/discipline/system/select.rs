@@ -195,7 +195,7 @@ impl<K: KernelClock> System<K> {
         Ok(())
     }
 
-    fn announce(&mut self, adjustment: &Adjustment, remaining_s: f64) {
+    pub(super) fn announce(&mut self, adjustment: &Adjustment, remaining_s: f64) {
         let offset_s = adjustment.offset_s;
         if offset_s.abs() > self.log_change_s {
             let text = format!("System clock wrong by {offset_s:.6} seconds");

@@ -1,6 +1,6 @@
 //! One source: what is exchanged with it, and what its samples have shown.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use super::NameId;
 use crate::client::{
@@ -43,6 +43,8 @@ pub(super) struct Source {
     pub(super) standing: Standing,
     /// What those that follow us by the address that this source sees would call us.
     pub(super) own_id: Option<ReferenceId>,
+    /// Our address on the way to it, as far as a request has shown it.
+    pub(super) own_address: Option<IpAddr>,
     /// What is wrong with it, as far as that was said.
     pub(super) trouble: Option<Trouble>,
     filter: Option<Filter>,
@@ -79,6 +81,7 @@ impl Source {
             }),
             standing: Standing::default(),
             own_id: None,
+            own_address: None,
             trouble: None,
             filter: (options.filter > 1).then(|| Filter::new(options.filter, 0.0)),
             said: Said::NOTHING,
@@ -94,6 +97,7 @@ impl Source {
         self.address = address;
         self.association.moved(now_ns);
         self.own_id = None;
+        self.own_address = None;
         self.forget();
     }
 
@@ -255,7 +259,7 @@ impl Source {
         }
     }
 
-    fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.samples.clear();
         self.standing = Standing::default();
         self.said = Said::NOTHING;

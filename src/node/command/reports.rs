@@ -1,0 +1,206 @@
+//! From what is known to what chronyc is told.
+
+use crate::auth::KeyStore;
+use crate::client::{Activity, Role, SourceName, unix_near};
+use crate::control::{
+    ActivityReport, AuthReport, NtpDataReport, RtcReport, SelectDataReport, ServerStatsReport,
+    SmoothingReport, SourceAddress, SourceMode, SourceReport, SourceState, SourcestatsReport,
+    TrackingReport,
+};
+use crate::discipline;
+use crate::node::counters::{Counts, Event};
+use crate::node::system_process::{SystemProcess, now};
+use crate::sys::clock;
+use crate::wire::{LeapIndicator, NtpTimestamp, ReferenceId, SystemVariables};
+
+/// `tracking`
+pub(super) fn tracking(
+    process: Option<&SystemProcess>,
+    variables: &SystemVariables,
+) -> TrackingReport {
+    let now = now();
+    let cooked = variables.correction.cook(now.raw);
+    let is_synchronised = variables.is_synchronised();
+    let mut report = TrackingReport {
+        leap: variables.leap,
+        current_correction_s: (cooked.0 - now.raw.0).to_seconds(),
+        ..TrackingReport::default()
+    };
+    if let Some(process) = process {
+        let system = process.system();
+        report = report.with_update(system.servo().tracking(), system.frequency());
+    }
+    if is_synchronised {
+        report.reference_id = variables.reference_id;
+        report.stratum = variables.stratum;
+        report.reference_time = unix(variables.reference_timestamp);
+        report.root_delay_s = variables.root_delay.to_seconds();
+        report.root_dispersion_s = variables.root_dispersion_at(now.raw).to_seconds();
+        report.address = process.and_then(|process| followed(process, variables));
+    } else {
+        report.leap = LeapIndicator::NotSynchronised;
+    }
+    report
+}
+
+/// The address of what is followed, where we do not stand in for it ourselves (`local`).
+fn followed(process: &SystemProcess, variables: &SystemVariables) -> Option<std::net::IpAddr> {
+    let name = process.system().followed()?;
+    match name {
+        SourceName::Address(ip) if variables.reference_id != ReferenceId::LOCAL => Some(ip),
+        _ => None,
+    }
+}
+
+/// A line of `sources`.
+pub(super) fn source(source: &discipline::SourceReport) -> SourceReport {
+    let last = source.server.as_ref().and_then(|server| server.last);
+    let newest = source.newest.as_ref();
+    let adjusted_s = newest.map_or(0.0, |sample| sample.offset_s);
+    SourceReport {
+        source: address(source.name),
+        state: SourceState::from(source.state),
+        mode: match source.server.as_ref().map(|server| server.role) {
+            None => SourceMode::Refclock,
+            Some(Role::Client) => SourceMode::Client,
+            Some(Role::Peer) => SourceMode::Peer,
+        },
+        poll: source.poll,
+        stratum: source.candidate.stratum,
+        reach: source.reach,
+        age_s: source.age_s.map(whole),
+        measured_s: last
+            .filter(|_| newest.is_some())
+            .map_or(adjusted_s, |last| last.offset_s),
+        adjusted_s,
+        error_s: newest.map_or(0.0, crate::client::Sample::root_distance_s),
+    }
+}
+
+/// A line of `sourcestats`.
+pub(super) fn sourcestats(source: &discipline::SourceReport) -> SourcestatsReport {
+    let age_s = source.age_s.unwrap_or(0.0);
+    SourcestatsReport::new(address(source.name), &source.statistics, age_s)
+}
+
+/// A line of `selectdata`.
+pub(super) fn selectdata(source: &discipline::SourceReport) -> SelectDataReport {
+    let has_key = source
+        .server
+        .as_ref()
+        .is_some_and(|server| server.key.is_some());
+    SelectDataReport::new(address(source.name), &source.candidate, has_key)
+}
+
+/// `ntpdata`; a reference clock has none.
+pub(super) fn ntpdata(source: &discipline::SourceReport) -> Option<NtpDataReport> {
+    let server = source.server.as_ref()?;
+    let last = server.last.as_ref();
+    let last = last.map(|last| (last, unix(last.reference_timestamp)));
+    let own = server.own_address;
+    Some(NtpDataReport::new(server.address, own, server.counts, last))
+}
+
+/// `authdata`; a reference clock has none.
+pub(super) fn authdata(source: &discipline::SourceReport, keys: &KeyStore) -> Option<AuthReport> {
+    let server = source.server.as_ref()?;
+    let Some(id) = server.key else {
+        return Some(AuthReport::default());
+    };
+    let known = keys.find(id);
+    Some(known.map_or_else(AuthReport::default, |at| {
+        let bits = u16::try_from(keys.key_bits(at)).unwrap_or(u16::MAX);
+        AuthReport::with_key(id.0, keys.key_type(at), bits)
+    }))
+}
+
+/// `activity`
+pub(super) fn activity(sources: &[discipline::SourceReport], unresolved: usize) -> ActivityReport {
+    let servers = || sources.iter().filter(|source| source.server.is_some());
+    let count = |wanted: Activity| {
+        let all = servers().filter(|source| source.activity == wanted);
+        u32::try_from(all.count()).unwrap_or(u32::MAX)
+    };
+    ActivityReport {
+        online: count(Activity::Online),
+        offline: count(Activity::Offline),
+        burst_online: count(Activity::BurstOnline),
+        burst_offline: count(Activity::BurstOffline),
+        unresolved: u32::try_from(unresolved).unwrap_or(u32::MAX),
+    }
+}
+
+/// `serverstats`
+pub(super) fn server_stats(counts: &Counts, hits: u64, drops: u64) -> ServerStatsReport {
+    let named = |name: &str| {
+        let mut all = counts.named();
+        all.find(|(other, _)| *other == name)
+            .map_or(0, |(_, count)| count)
+    };
+    ServerStatsReport {
+        ntp_hits: counts.received(),
+        command_hits: hits,
+        ntp_drops: named("rate_limited"),
+        command_drops: drops,
+        log_drops: counts.event(Event::ClientsEvicted),
+        ntp_auth_hits: named("answered_signed") + named("kiss_signed"),
+        ntp_daemon_received: counts.event(Event::TimestampDaemon),
+        ntp_daemon_sent: counts
+            .event(Event::Sent)
+            .saturating_sub(counts.event(Event::TransmitStamp)),
+        ntp_kernel_received: counts.event(Event::TimestampKernel),
+        ntp_kernel_sent: counts.event(Event::TransmitStamp),
+        ..ServerStatsReport::default()
+    }
+}
+
+/// `rtcdata`; `None` before the first measurement.
+pub(super) fn rtc(process: &SystemProcess) -> Option<RtcReport> {
+    let found = process.system().rtc()?;
+    let line = found.line?;
+    Some(RtcReport {
+        reference_time: unix(found.at.0),
+        samples: u16::try_from(found.samples).unwrap_or(u16::MAX),
+        runs: u16::try_from(line.runs).unwrap_or(u16::MAX),
+        span_s: whole(line.span_s),
+        fast_s: line.ahead_s,
+        gain_ppm: line.frequency * 1e6,
+    })
+}
+
+/// `smoothing`; `None` without `smoothtime`.
+pub(super) fn smoothing(process: &SystemProcess) -> Option<SmoothingReport> {
+    let smoothing = process.system().smoothing()?;
+    let cooked = process.variables().correction.cook(now().raw);
+    let (offset_s, frequency) = smoothing.at(cooked);
+    Some(SmoothingReport {
+        is_active: smoothing.is_active(),
+        leap_only: smoothing.options().leap_only,
+        offset_s,
+        frequency_ppm: frequency * 1e6,
+        wander_ppm: smoothing.wander_at(cooked) * 1e6,
+        last_update_age_s: smoothing.age_s(cooked),
+        remaining_s: smoothing.remaining_s(cooked),
+    })
+}
+
+/// What a source goes by in the protocol.
+pub(super) const fn address(name: SourceName) -> SourceAddress {
+    match name {
+        SourceName::Address(ip) => SourceAddress::Ip(ip),
+        SourceName::Refclock(id) => SourceAddress::Refclock(id),
+    }
+}
+
+fn unix(at: NtpTimestamp) -> (i64, u32) {
+    unix_near(at, clock::realtime().secs)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a cast saturates"
+)]
+const fn whole(seconds: f64) -> u32 {
+    seconds as u32
+}
