@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use maser::config::{
     Config, ConfigErrors, Loaded, Origin, Outside, Place, Support, directives, load, print,
 };
+use maser::control::{May, REQUESTS};
 use proptest::prelude::*;
 
 /// Files and hosts that a test makes up.
@@ -459,4 +460,26 @@ proptest! {
         prop_assert_eq!(&again.config, &loaded.config);
         prop_assert_eq!(print(&again), printed);
     }
+}
+
+/// What the configuration lets be asked is what there is to be asked.
+#[test]
+fn open_commands_are_those_of_the_protocol() {
+    let mut words: Vec<&str> = REQUESTS
+        .iter()
+        .filter_map(|row| match row.may {
+            May::Ask(word) => Some(word),
+            May::Always | May::Local => None,
+        })
+        .collect();
+    words.sort_unstable();
+    words.dedup();
+    let mut open = config(&format!("opencommands {}", words.join(" ")))
+        .command
+        .open;
+    open.sort_unstable();
+    assert_eq!(open, words);
+    let usual = config("").command.open;
+    assert!(usual.iter().all(|word| words.contains(word)), "{usual:?}");
+    assert!(load_text("opencommands shutdown").is_err());
 }

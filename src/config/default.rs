@@ -8,7 +8,6 @@ use super::{
     RuntimeConfig, ServerConfig, SourcesConfig, Steer, TimeConfig, Unsynchronised,
 };
 use crate::client::SelectionOptions;
-use crate::control::OPEN_COMMANDS;
 use crate::discipline::{AuthSelectMode, LeapMode};
 
 impl Default for Config {
@@ -127,9 +126,21 @@ bindaddress ::1
 allow 127.0.0.0/8
 allow ::1
 local stratum 10
+cmdport 11323
 ";
 
 /// Where `chronyc -h` finds us without a port.
 const COMMAND_SOCKET: &str = "/run/maser/maser.sock";
 /// chrony's `clientloglimit`.
 const CLIENT_LOG_BYTES: usize = 524_288;
+/// What everybody may ask over UDP who may ask at all (chrony 4.7).
+const OPEN_COMMANDS: [&str; 8] = [
+    "activity",
+    "manual",
+    "rtcdata",
+    "smoothing",
+    "sourcename",
+    "sources",
+    "sourcestats",
+    "tracking",
+];

@@ -110,17 +110,5 @@ const fn changes_state(request: &Request) -> bool {
 /// The first version whose clients understand a refusal for the version.
 const VERSION_WITH_STATUS: u8 = 5;
 
-/// What `opencommands` allows where it is not given (chrony 4.7).
-pub const OPEN_COMMANDS: [&str; 8] = [
-    "activity",
-    "manual",
-    "rtcdata",
-    "smoothing",
-    "sourcename",
-    "sources",
-    "sourcestats",
-    "tracking",
-];
-
 #[cfg(test)]
 mod tests;

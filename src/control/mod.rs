@@ -19,7 +19,7 @@ mod request;
 mod status;
 
 pub use address::{Matching, SourceAddress};
-pub use dispatch::{OPEN_COMMANDS, Requester, State, answer};
+pub use dispatch::{Requester, State, answer};
 pub use edition::Edition;
 pub use packet::{
     BadReply, PROTOCOL_VERSION, REPLY_HEADER_LEN, REQUEST_HEADER_LEN, REQUEST_LEN_MAX, ReplyHeader,

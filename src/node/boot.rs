@@ -368,6 +368,7 @@ fn introduce(addresses: &[SocketAddr], workers: usize, options: &Options) {
             "\nmaser answers on {list} (loopback only, stratum 10 of its own, the clock is not touched).\n\
              Try, in another terminal:\n\
              \n    scripts/check-server.py --ip {ip} --port {port}\
+             \n    chronyc -n -h 127.0.0.1 -p 11323 tracking\
              \n    chronyd -Q -t 10 'port 0' 'cmdport 0' 'server {ip} port {port} iburst maxsamples 1'\n\
              \nCtrl-C ends it and prints what it has done.",
             ip = address.ip(),

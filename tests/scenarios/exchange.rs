@@ -308,11 +308,11 @@ fn s149_offline() {
     assert!(world.machines[client].seen().requests.is_empty());
     world.with(client, |machine| {
         let now = machine.moment();
-        machine.system().online(None, now);
+        machine.system().online(|_| true, now);
     });
     world.run(1500.0);
     assert!(is_synchronised(&mut world, client));
-    world.with(client, |machine| machine.system().offline(None));
+    world.with(client, |machine| machine.system().offline(|_| true));
     let before = world.machines[client].seen().requests.len();
     world.run(3000.0);
     assert_eq!(world.machines[client].seen().requests.len(), before);

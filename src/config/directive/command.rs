@@ -7,7 +7,6 @@ use super::Directive;
 use super::access::{self, Who};
 use crate::config::arguments::Arguments;
 use crate::config::error::At;
-use crate::control::{May, REQUESTS};
 use crate::server::RateLimit;
 
 type Read = Result<Directive, At>;
@@ -77,7 +76,7 @@ pub(super) fn cmdratelimit(arguments: &mut Arguments<'_>) -> Read {
         match option.as_str() {
             "interval" => limit.interval_log2 = arguments.integer(-12..=12)?,
             "burst" => limit.burst = arguments.integer(1..=255)?,
-            "leak" => limit.leak_log2 = arguments.integer(0..=4)?,
+            "leak" => limit.leak_log2 = arguments.integer(1..=4)?,
             _ => return Err(arguments.no_such_option("interval, burst or leak")),
         }
     }
@@ -89,11 +88,7 @@ pub(super) fn opencommands(arguments: &mut Arguments<'_>) -> Read {
     while !arguments.is_empty() {
         let expected = "a command that only asks, as tracking or serverstats";
         open.push(arguments.take(expected, |word| {
-            let mut words = REQUESTS.iter().filter_map(|row| match row.may {
-                May::Ask(known) => Some(known),
-                May::Always | May::Local => None,
-            });
-            words.find(|known| *known == word)
+            QUESTIONS.into_iter().find(|known| *known == word)
         })?);
     }
     line(CommandLine::Opencommands(open))
@@ -111,3 +106,20 @@ const COMMAND_RATE_LIMIT: RateLimit = RateLimit {
     leak_log2: 2,
     kod_log2: None,
 };
+
+/// What chronyc may ask over UDP where `opencommands` says so (chrony.conf(5)).
+pub(in crate::config) const QUESTIONS: [&str; 13] = [
+    "activity",
+    "authdata",
+    "clients",
+    "manual",
+    "ntpdata",
+    "rtcdata",
+    "selectdata",
+    "serverstats",
+    "smoothing",
+    "sourcename",
+    "sources",
+    "sourcestats",
+    "tracking",
+];

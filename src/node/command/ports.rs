@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{CommandConfig, Config, Follow};
 use crate::control::REQUEST_LEN_MAX;
-use crate::sys::{Burst, PortOptions, UdpPort};
+use crate::sys::{Burst, PortOptions, UdpPort, process};
 
 /// All of them, opened.
 pub(in crate::node) struct CommandPorts {
@@ -62,10 +62,7 @@ impl CommandPorts {
         }
         Self {
             udp,
-            local: command
-                .path
-                .as_deref()
-                .and_then(|path| local(path, command)),
+            local: command.path.as_deref().and_then(|path| local(path, config)),
             burst: Burst::new(PACKETS, REQUEST_LEN_MAX + 4),
         }
     }
@@ -166,9 +163,9 @@ fn addresses(config: &Config) -> Vec<SocketAddr> {
 }
 
 /// The socket in the file system. Its folder must be ours and nobody else's, or others could take its place.
-fn local(path: &Path, config: &CommandConfig) -> Option<LocalPort> {
-    let is_usual = config.path == CommandConfig::default().path;
-    let opened = bind(path);
+fn local(path: &Path, config: &Config) -> Option<LocalPort> {
+    let is_usual = config.command.path == CommandConfig::default().path;
+    let opened = owner(config).and_then(|owner| bind(path, owner));
     match opened {
         Ok(local) => Some(local),
         // Not everybody has a folder for it.
@@ -183,15 +180,22 @@ fn local(path: &Path, config: &CommandConfig) -> Option<LocalPort> {
     }
 }
 
-fn bind(path: &Path) -> io::Result<LocalPort> {
+/// Who we are once we have become `user`.
+fn owner(config: &Config) -> io::Result<u32> {
+    match &config.runtime.user {
+        Some(user) if process::is_root() => process::user_id(user),
+        _ => Ok(std::fs::metadata("/proc/self")?.uid()),
+    }
+}
+
+fn bind(path: &Path, owner: u32) -> io::Result<LocalPort> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     let found = std::fs::metadata(folder)?;
-    let own = std::fs::metadata("/proc/self")?.uid();
-    if found.uid() != own || found.mode() & OTHERS != 0 {
+    if found.uid() != owner || found.mode() & OTHERS != 0 {
         return Err(io::Error::new(
             io::ErrorKind::PermissionDenied,
             format!(
-                "{} must belong to the user that starts maser and be closed to others (mode 0770 or less)",
+                "{} must belong to the user that maser runs as and be closed to others (mode 0770 or less)",
                 folder.display()
             ),
         ));

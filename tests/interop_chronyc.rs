@@ -1,0 +1,211 @@
+//! Debian's chronyc asks and steers a running node, over UDP and over the socket in the file system.
+
+#[expect(dead_code, reason = "other tests ask how far ahead it is")]
+#[path = "impaired/skewed.rs"]
+mod skewed;
+#[expect(dead_code, reason = "other tests use the rest of it")]
+mod support;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use maser::auth::KeyStore;
+use skewed::{Skew, SkewedServer};
+use support::node::{Folder, Port};
+use support::seen::within;
+use support::tool::{need, run};
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// A node with a server that answers, one that does not, and a name that nobody has.
+struct Asked {
+    node: Child,
+    folder: Folder,
+    commands: Port,
+    port: Port,
+    chronyc: PathBuf,
+    source: SkewedServer,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        let _ = self.node.kill();
+        let _ = self.node.wait();
+    }
+}
+
+impl Asked {
+    fn start(lines: &str) -> Option<Self> {
+        let chronyc = need("chronyc")?;
+        let skew = Skew {
+            offset_s: 0.25,
+            ..Skew::default()
+        };
+        let source = SkewedServer::start(LOOPBACK, 0, skew, KeyStore::default());
+        let (folder, commands, port) = (Folder::new(), Port::free(), Port::free());
+        let socket = folder.write("mark", "").with_file_name("sock");
+        let own = socket.parent().expect("a folder");
+        std::fs::set_permissions(own, std::fs::Permissions::from_mode(0o700)).expect("ours");
+        let text = format!(
+            "port {}\ncmdport {}\nbindcmdaddress {}\npidfile /\nworkers 1\nallow 127.0.0.0/8\n\
+             server 127.0.0.1 port {} iburst minpoll 0 maxpoll 0\nserver 192.0.2.1 offline\n{lines}\n",
+            port.number,
+            commands.number,
+            socket.display(),
+            source.address().port(),
+        );
+        let conf = folder.write("conf", &text);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_maser"));
+        let node = folder.spawn(command.args(["serve", "-x", "-f"]).arg(conf));
+        let asked = Self {
+            node,
+            folder,
+            commands,
+            port,
+            chronyc,
+            source,
+        };
+        within(Duration::from_secs(30), "it follows the server", || {
+            asked.udp("tracking").contains("7F000001,127.0.0.1,2,")
+        });
+        Some(asked)
+    }
+
+    /// `chronyc -n -c` over UDP.
+    fn udp(&self, command: &str) -> String {
+        let port = self.commands.number.to_string();
+        self.chronyc(&["-h", "127.0.0.1", "-p", &port], command)
+    }
+
+    /// The same over the socket in the file system.
+    fn local(&self, command: &str) -> String {
+        let socket = self.folder.write("mark", "").with_file_name("sock");
+        self.chronyc(&["-h", &socket.display().to_string()], command)
+    }
+
+    fn chronyc(&self, place: &[&str], command: &str) -> String {
+        let mut chronyc = Command::new(&self.chronyc);
+        chronyc.args(["-n", "-c"]).args(place);
+        let output = run(chronyc.args(command.split(' ')));
+        let text = [output.stdout, output.stderr].concat();
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+/// The columns of the line that begins with this.
+fn line(text: &str, start: &str) -> Vec<String> {
+    let found = text.lines().find(|line| line.starts_with(start));
+    let found = found.unwrap_or_else(|| panic!("no line {start} in:\n{text}"));
+    found.split(',').map(str::to_owned).collect()
+}
+
+fn number(column: &str) -> f64 {
+    column
+        .parse()
+        .unwrap_or_else(|_| panic!("{column} is no number"))
+}
+
+#[test]
+fn reports_print_what_is() {
+    let Some(asked) = Asked::start("") else {
+        return;
+    };
+    let tracking = asked.udp("tracking");
+    let columns = line(&tracking, "7F000001");
+    assert_eq!(columns.len(), 14, "{tracking}");
+    // The clock is left alone, so all of it is still to be corrected.
+    assert!((number(&columns[4]) - 0.25).abs() < 0.05, "{tracking}");
+    assert_eq!(columns[13], "Normal");
+    let sources = asked.udp("sources");
+    let good = line(&sources, "^,*,127.0.0.1");
+    assert_eq!(
+        (good[3].as_str(), good[4].as_str()),
+        ("1", "0"),
+        "{sources}"
+    );
+    assert!(number(&good[9]) < 0.01, "{sources}");
+    let silent = line(&sources, "^,?,192.0.2.1");
+    assert_eq!(silent[5], "0", "{sources}");
+    let statistics = line(&asked.udp("sourcestats"), "127.0.0.1");
+    assert!(number(&statistics[1]) >= 3.0 && number(&statistics[5]) > 0.0);
+    assert_eq!(asked.udp("activity").trim(), "1,1,0,0,0");
+    let data = asked.local("ntpdata 127.0.0.1");
+    assert_eq!(line(&data, "127.0.0.1").len(), 34, "{data}");
+    let selection = line(&asked.local("selectdata"), "*,127.0.0.1");
+    assert_eq!(selection.len(), 18);
+    assert_eq!(line(&asked.local("authdata"), "127.0.0.1")[1], "-");
+}
+
+#[test]
+fn what_is_served_is_counted() {
+    let Some(asked) = Asked::start("") else {
+        return;
+    };
+    let server = std::net::SocketAddr::new(LOOPBACK, asked.port.number);
+    for _ in 0..25 {
+        support::seen::ask(server).expect("it answers");
+    }
+    let stats = asked.local("serverstats");
+    let columns: Vec<&str> = stats.trim().split(',').collect();
+    assert_eq!(columns[0], "25", "{stats}");
+    assert!(number(columns[2]) >= 1.0, "{stats}");
+}
+
+#[test]
+fn orders_come_by_the_socket_alone() {
+    let Some(mut asked) = Asked::start("") else {
+        return;
+    };
+    for order in ["offline", "makestep", "burst 1/2", "shutdown", "reselect"] {
+        let refused = asked.udp(order);
+        assert!(refused.contains("501 Not authorised"), "{order}: {refused}");
+    }
+    assert_eq!(asked.udp("activity").trim(), "1,1,0,0,0");
+    assert!(asked.local("offline").contains("200 OK"));
+    assert_eq!(asked.udp("activity").trim(), "0,2,0,0,0");
+    assert!(asked.local("online 127.0.0.1").contains("200 OK"));
+    assert_eq!(asked.udp("activity").trim(), "1,1,0,0,0");
+    assert!(asked.local("minpoll 127.0.0.1 1").contains("200 OK"));
+    assert!(
+        asked
+            .local("maxpoll 198.51.100.1 1")
+            .contains("503 No such source")
+    );
+    assert!(
+        asked
+            .local("accheck 127.0.0.1")
+            .contains("208 Access allowed")
+    );
+    assert!(
+        asked
+            .local("accheck 192.0.2.1")
+            .contains("209 Access denied")
+    );
+    for order in [
+        "makestep",
+        "reselect",
+        "reselectdist 1e-4",
+        "cyclelogs",
+        "dump",
+    ] {
+        let done = asked.local(order);
+        assert!(done.contains("200 OK"), "{order}: {done}");
+    }
+    asked.source.change(|skew| skew.is_silent = true);
+    assert!(asked.local("shutdown").contains("200 OK"));
+    within(Duration::from_secs(10), "it ends", || {
+        asked.node.try_wait().is_ok_and(|status| status.is_some())
+    });
+}
+
+#[test]
+fn opencommands_says_what_may_be_asked_over_udp() {
+    let Some(asked) = Asked::start("opencommands tracking serverstats") else {
+        return;
+    };
+    assert!(asked.udp("sources").contains("501 Not authorised"));
+    assert_eq!(asked.udp("serverstats").trim().split(',').next(), Some("0"));
+}
