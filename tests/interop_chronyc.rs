@@ -6,7 +6,7 @@ mod skewed;
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod support;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command};
@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use maser::auth::KeyStore;
 use skewed::{Skew, SkewedServer};
+use support::keys::AES128;
 use support::node::{Folder, Port};
 use support::seen::within;
 use support::tool::{need, run};
@@ -49,8 +50,9 @@ impl Asked {
         let socket = folder.write("mark", "").with_file_name("sock");
         let own = socket.parent().expect("a folder");
         std::fs::set_permissions(own, std::fs::Permissions::from_mode(0o700)).expect("ours");
+        let lines = lines.replace("KEYS", &folder.write("keys", "").display().to_string());
         let text = format!(
-            "port {}\ncmdport {}\nbindcmdaddress {}\npidfile /\nworkers 1\nallow 127.0.0.0/8\n\
+            "port {}\ncmdport {}\nbindcmdaddress {}\npidfile /\nallow 127.0.0.0/8\n\
              server 127.0.0.1 port {} iburst minpoll 0 maxpoll 0\nserver 192.0.2.1 offline\n{lines}\n",
             port.number,
             commands.number,
@@ -95,6 +97,9 @@ impl Asked {
     }
 }
 
+/// Both kinds of responder: with a thread of its own, and without.
+const RESPONDERS: [&str; 2] = ["workers 1", "workers 0"];
+
 /// The columns of the line that begins with this.
 fn line(text: &str, start: &str) -> Vec<String> {
     let found = text.lines().find(|line| line.starts_with(start));
@@ -110,7 +115,7 @@ fn number(column: &str) -> f64 {
 
 #[test]
 fn reports_print_what_is() {
-    let Some(asked) = Asked::start("") else {
+    let Some(asked) = Asked::start("workers 1") else {
         return;
     };
     let tracking = asked.udp("tracking");
@@ -141,7 +146,7 @@ fn reports_print_what_is() {
 
 #[test]
 fn what_is_served_is_counted() {
-    let Some(asked) = Asked::start("") else {
+    let Some(asked) = Asked::start("workers 1") else {
         return;
     };
     let server = std::net::SocketAddr::new(LOOPBACK, asked.port.number);
@@ -156,7 +161,7 @@ fn what_is_served_is_counted() {
 
 #[test]
 fn orders_come_by_the_socket_alone() {
-    let Some(mut asked) = Asked::start("") else {
+    let Some(mut asked) = Asked::start("workers 1") else {
         return;
     };
     for order in ["offline", "makestep", "burst 1/2", "shutdown", "reselect"] {
@@ -202,8 +207,102 @@ fn orders_come_by_the_socket_alone() {
 }
 
 #[test]
+fn clients_are_listed_and_reset() {
+    for workers in RESPONDERS {
+        let Some(asked) = Asked::start(workers) else {
+            return;
+        };
+        let server = std::net::SocketAddr::new(LOOPBACK, asked.port.number);
+        for number in 2..22 {
+            let client = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, number), 0)).expect("loopback");
+            for _ in 0..number {
+                client.send_to(&[0x23; 48], server).expect("loopback");
+                client.recv(&mut [0; 48]).expect("an answer");
+            }
+        }
+        let clients = asked.local("clients");
+        assert_eq!(clients.lines().count(), 21, "{clients}");
+        for number in 2..22 {
+            let columns = line(&clients, &format!("127.0.0.{number},"));
+            assert_eq!(columns[1], number.to_string(), "{clients}");
+            assert_eq!((columns.len(), columns[6].as_str()), (10, "0"), "{clients}");
+        }
+        // Where chronyc asks from.
+        let commander = line(&clients, "127.0.0.1,");
+        assert!(number(&commander[6]) >= 1.0, "{clients}");
+        assert_eq!(asked.local("clients -p 20").lines().count(), 2, "{workers}");
+        asked.local("clients -r");
+        let columns = line(&asked.local("clients"), "127.0.0.9,");
+        assert_eq!(columns[1], "0");
+    }
+}
+
+/// Whether a signed request gets a signed reply.
+fn answers_signed(server: std::net::SocketAddr) -> bool {
+    let client = UdpSocket::bind("127.0.0.1:0").expect("loopback");
+    let wait = Some(Duration::from_millis(500));
+    client.set_read_timeout(wait).expect("not zero");
+    client
+        .send_to(&AES128.sign(&[0x23; 48]), server)
+        .expect("loopback");
+    let mut reply = [0; 100];
+    client
+        .recv(&mut reply)
+        .is_ok_and(|len| AES128.verifies(&reply[..len]))
+}
+
+#[test]
+fn access_and_keys_and_local_change_while_it_serves() {
+    for workers in RESPONDERS {
+        let Some(asked) = Asked::start(&format!("{workers}\nkeyfile KEYS\nlocal")) else {
+            return;
+        };
+        let server = std::net::SocketAddr::new(LOOPBACK, asked.port.number);
+        let done = |order: &str| {
+            let said = asked.local(order);
+            assert!(said.contains("200 OK"), "{order}: {said}");
+        };
+        assert!(support::seen::ask(server).is_some());
+        done("deny 127.0.0.0/8");
+        assert!(support::seen::ask(server).is_none());
+        done("allow 127.0.0.1");
+        assert!(support::seen::ask(server).is_some());
+        done("deny all 127/8");
+        assert!(support::seen::ask(server).is_none());
+        assert!(asked.local("accheck 127.0.0.1").contains("209"));
+        done("allow 127");
+        // IPv6 was not allowed when the ports were opened.
+        assert!(asked.local("allow ::1").contains("500 Failure"));
+        done("cmdallow 192.0.2.0/24");
+        assert!(asked.local("cmdaccheck 192.0.2.7").contains("208"));
+        done("cmddeny all");
+        assert!(asked.local("cmdaccheck 192.0.2.7").contains("209"));
+
+        let signed = || answers_signed(server);
+        assert!(!signed());
+        asked.folder.write("keys", &AES128.line());
+        assert!(!signed());
+        done("rekey");
+        assert!(signed());
+        asked.folder.write("keys", "");
+        done("rekey");
+        assert!(!signed());
+
+        asked.source.change(|skew| skew.is_silent = true);
+        done("local stratum 7 distance 0.0");
+        within(Duration::from_secs(10), "it is its own reference", || {
+            asked.udp("tracking").contains("7F7F0101,,7,")
+        });
+        done("local off");
+        within(Duration::from_secs(10), "it is so no more", || {
+            !asked.udp("tracking").contains("7F7F0101,,7,")
+        });
+    }
+}
+
+#[test]
 fn opencommands_says_what_may_be_asked_over_udp() {
-    let Some(asked) = Asked::start("opencommands tracking serverstats") else {
+    let Some(asked) = Asked::start("workers 1\nopencommands tracking serverstats") else {
         return;
     };
     assert!(asked.udp("sources").contains("501 Not authorised"));

@@ -15,10 +15,12 @@ use std::time::Duration;
 use maser::auth::{Key, KeyStore, KeyType};
 use maser::config::Pace as PaceConfig;
 use maser::node::counters::{Event, WorkerCounters};
-use maser::node::{Pace, Published, Subscription, Worker, WorkerParts};
+use maser::node::{
+    Handover, HandoverReceiver, HandoverSender, Pace, Published, Subscription, Worker, WorkerParts,
+};
 use maser::server::{
-    AccessRule, AccessTable, Chance, ClientTable, InterleavedTable, RateLimit, RateLimiter,
-    Responder, ResponderParts, Subnet,
+    AccessRule, AccessTable, Chance, ClientTable, ClientsAsked, ClientsListing, InterleavedTable,
+    RateLimit, RateLimiter, Responder, ResponderParts, Subnet,
 };
 use maser::sys::{PortOptions, UdpPort};
 use maser::wire::{KeyId, LeapIndicator, SystemVariables};
@@ -78,7 +80,20 @@ fn keys() -> KeyStore {
     KeyStore::new(&keys).0
 }
 
-fn worker(published: &Arc<Published>, counters: &Arc<WorkerCounters>) -> (Worker, SocketAddr) {
+fn access() -> AccessTable {
+    let everybody = AccessRule {
+        subnet: Subnet::Any,
+        allow: true,
+        all: false,
+    };
+    AccessTable::new(&[everybody, rule([127, 0, 9, 0], false)])
+}
+
+fn worker(
+    published: &Arc<Published>,
+    counters: &Arc<WorkerCounters>,
+    handovers: HandoverReceiver,
+) -> (Worker, SocketAddr) {
     let port = UdpPort::open(&PortOptions {
         address: "0.0.0.0:0".parse().expect("an address"),
         device: None,
@@ -95,14 +110,7 @@ fn worker(published: &Arc<Published>, counters: &Arc<WorkerCounters>) -> (Worker
         kod_log2: Some(1),
     };
     let responder = Responder::new(ResponderParts {
-        access: AccessTable::new(&[
-            AccessRule {
-                subnet: Subnet::Any,
-                allow: true,
-                all: false,
-            },
-            rule([127, 0, 9, 0], false),
-        ]),
+        access: access(),
         require_auth: AccessTable::new(&[rule([127, 0, 8, 0], true)]),
         // Small, so that strangers push each other out.
         clients: Some(ClientTable::new(4096, [3; 16])),
@@ -121,6 +129,7 @@ fn worker(published: &Arc<Published>, counters: &Arc<WorkerCounters>) -> (Worker
         pace: Pace::new(PaceConfig::Spin),
         poll: mio::Poll::new().expect("epoll"),
         burst_slots: BURST,
+        handovers,
     });
     (worker.expect("a worker"), address)
 }
@@ -177,7 +186,8 @@ fn a_million_mixed_packets_allocate_nothing() {
     system.stratum = 3;
     let published = Published::new(&system);
     let counters = Arc::new(WorkerCounters::default());
-    let (mut worker, server) = worker(&published, &counters);
+    let (sender, handovers) = HandoverSender::new(None);
+    let (mut worker, server) = worker(&published, &counters, handovers);
     let mut packets = packets();
     let senders: Vec<_> = (0..50u8)
         .map(|number| {
@@ -202,6 +212,9 @@ fn a_million_mixed_packets_allocate_nothing() {
         }
         if sent % (BURST * 100) == 0 {
             published.publish(&system);
+            let before = CALLS.get();
+            let made = hand_over(&sender, &mut worker);
+            allocated += CALLS.get() - before - made;
         }
         let mut empty_turns = 0;
         while received < sent {
@@ -240,6 +253,29 @@ fn a_million_mixed_packets_allocate_nothing() {
             "{name} was never met: {counts:?}"
         );
     }
+}
+
+/// New tables for the worker, and a listing of its clients; how often the timekeeper's end allocates for it.
+fn hand_over(sender: &HandoverSender, worker: &mut Worker) -> u64 {
+    let calls = CALLS.get();
+    let mut inside = 0;
+    let messages = [
+        Handover::Access(access()),
+        Handover::Keys(Arc::new(keys())),
+        Handover::Clients(Box::new(ClientsListing::new(ClientsAsked::From(0), 8))),
+    ];
+    for message in messages {
+        let look = || {
+            let before = CALLS.get();
+            worker.take_handovers();
+            inside += CALLS.get() - before;
+        };
+        let back = sender.exchange(message, look).expect("it looks");
+        if let Handover::Clients(listing) = back {
+            assert_eq!(listing.found.len(), 8);
+        }
+    }
+    CALLS.get() - calls - inside
 }
 
 /// Requests that wait too long, then a queue that never empties, so that it is made smaller; how many the worker

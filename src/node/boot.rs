@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::command::{CommandPorts, Commands};
+use super::command::{CommandPorts, Commands, Crew};
 use super::kernel_form::Kernel;
 use super::log::{self as log_sink, LogOptions};
 use super::placement::Placement;
@@ -14,7 +14,7 @@ use super::responders::{Queues, Responders};
 use super::summary::Summary;
 use super::timekeeper::{Ending, Timekeeper};
 use super::{PlacementError, keys, start, start_time};
-use crate::auth::{self, KeyStore};
+use crate::auth::KeyStore;
 use crate::config::{Config, Notice, RuntimeConfig};
 use crate::discipline::{End, Purpose};
 use crate::sys::{UdpPort, adjtimex, clock, process, random};
@@ -139,9 +139,18 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
     warn_of_missing_stamps(&ports);
     let queues = Queues::of(&ports).map_err(system("sockets"))?;
     let published = timekeeper.published();
+    let ports_at = ports.addresses;
     let mut responders = Responders::start(config, cpus, ports.by_worker, &keys, &published)?;
-    timekeeper.watch(responders.counters());
-    introduce(&ports.addresses, responders.count(), options);
+    let serves = |is_v6| {
+        let mut addresses = ports_at.iter();
+        addresses.any(|address| address.is_ipv6() == is_v6)
+    };
+    timekeeper.watch(Crew::new(
+        responders.counters(),
+        responders.handovers(),
+        [serves(false), serves(true)],
+    ));
+    introduce(&ports_at, responders.count(), options);
     let end_ns = options
         .seconds
         .map(|seconds| started_ns.saturating_add(u64::from(seconds) * 1_000_000_000));
@@ -274,25 +283,8 @@ fn keep_stamping_on() -> Option<UdpPort> {
     .ok()
 }
 
-/// chrony's rule: nothing about a key file is fatal.
 fn load_keys(file: Option<&Path>) -> KeyStore {
-    let Some(file) = file else {
-        return KeyStore::default();
-    };
-    let (keys, warnings) = keys::load(file);
-    for warning in warnings {
-        log::warn!("{warning}");
-    }
-    let hardware = if auth::hardware_accelerated() {
-        "with"
-    } else {
-        "without"
-    };
-    log::info!(
-        "loaded {} symmetric keys; AES {hardware} the processor's instructions",
-        keys.len()
-    );
-    keys
+    file.map_or_else(KeyStore::default, keys::load_and_tell)
 }
 
 /// Memory, priority, user: what needs root, and then root itself goes. No thread has been started yet.

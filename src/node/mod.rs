@@ -2,7 +2,7 @@
 //!
 //! Two kinds of thread. *Workers* (`worker.rs`), one per core, own their sockets, buffers and tables; after
 //! start they share three things with the rest: the published record downwards (`publish.rs`), counters
-//! upwards (`counters.rs`), a flag that ends them. The *timekeeper* (`timekeeper.rs`), the main thread, looks
+//! upwards (`counters.rs`), a flag that ends them; and whole tables are handed over (`handover.rs`). The *timekeeper* (`timekeeper.rs`), the main thread, looks
 //! at where the time comes from and publishes it.
 
 mod apart;
@@ -17,6 +17,7 @@ mod drift_file;
 mod dump_files;
 mod files;
 mod follow;
+mod handover;
 mod interface;
 mod kernel_clock;
 mod kernel_form;
@@ -54,6 +55,7 @@ pub use boot::{Fatal, Options, once, serve};
 pub use drift_file::DriftFile;
 pub use dump_files::DumpFiles;
 pub use files::Files;
+pub use handover::{Handover, HandoverReceiver, HandoverSender};
 pub use log::LogOptions;
 pub use memory::Memory;
 pub use pace::{Next, Pace};
@@ -62,7 +64,7 @@ pub use ports::PortError;
 pub use publish::{Published, Subscription};
 pub use stamp_error::{StampErrorCounts, StampErrors};
 pub use summary::Summary;
-pub use tables::{ClientLog, Seeds, responder};
+pub use tables::{ClientLog, Rules, Seeds, responder};
 pub use worker::{Worker, WorkerParts};
 
 pub use crate::sys::random;

@@ -11,13 +11,14 @@ use mio::{Poll, Waker};
 
 use super::boot::{Fatal, system, worker_priority};
 use super::counters::WorkerCounters;
+use super::handover::HandoverSender;
 use super::ports::Ports;
 use super::publish::Published;
 use super::stamp_error::StampErrorCounts;
 use super::summary::Summary;
 use super::tables::STACK_BYTES;
 use super::worker::{WAKE, Worker, WorkerParts};
-use super::{Apart, ClientLog, Pace, Seeds, Subscription, responder};
+use super::{Apart, ClientLog, Pace, Rules, Seeds, Subscription, responder};
 use crate::auth::KeyStore;
 use crate::config::{Config, RuntimeConfig};
 use crate::sys::{UdpPort, clock, process};
@@ -66,6 +67,14 @@ impl Responders {
         }
     }
 
+    /// By which tables are handed to them; only once.
+    pub(super) fn handovers(&mut self) -> Vec<HandoverSender> {
+        match self {
+            Self::Workers(workers, _) => std::mem::take(&mut workers.handovers),
+            Self::Inline(inline) => inline.handovers.take().into_iter().collect(),
+        }
+    }
+
     /// The one that has its turns in the timekeeper's loop.
     pub(super) fn inline(&mut self) -> Option<&mut Worker> {
         match self {
@@ -105,8 +114,9 @@ impl Queues {
 /// Threads, one a core.
 pub(super) struct Workers {
     threads: Vec<JoinHandle<()>>,
-    wakers: Vec<Waker>,
+    wakers: Vec<Arc<Waker>>,
     counters: Vec<Arc<WorkerCounters>>,
+    handovers: Vec<HandoverSender>,
     stop: Arc<Apart<AtomicBool>>,
     started_ns: u64,
 }
@@ -124,6 +134,7 @@ impl Workers {
             threads: Vec::new(),
             wakers: Vec::new(),
             counters: Vec::new(),
+            handovers: Vec::new(),
             stop: Arc::clone(&stop),
             started_ns: clock::monotonic_ns(),
         };
@@ -131,9 +142,11 @@ impl Workers {
         let (ready, started) = mpsc::channel();
         for (number, (cpu, ports)) in cpus.iter().copied().zip(by_worker).enumerate() {
             let poll = Poll::new().map_err(system("epoll"))?;
-            workers
-                .wakers
-                .push(Waker::new(poll.registry(), WAKE).map_err(system("epoll"))?);
+            let waker = Waker::new(poll.registry(), WAKE).map_err(system("epoll"))?;
+            let waker = Arc::new(waker);
+            let (sender, handovers) = HandoverSender::new(Some(Arc::clone(&waker)));
+            workers.wakers.push(waker);
+            workers.handovers.push(sender);
             let counters = Arc::new(WorkerCounters::default());
             workers.counters.push(Arc::clone(&counters));
             let seeds = Seeds::draw().map_err(system("randomness"))?;
@@ -144,12 +157,13 @@ impl Workers {
                 settle_thread(number, cpu, &runtime);
                 let worker = Worker::new(WorkerParts {
                     ports,
-                    responder: responder(&server, client_log, keys, &seeds),
+                    responder: responder(&server, Rules::of(&server), client_log, keys, &seeds),
                     subscription,
                     counters,
                     pace: Pace::new(runtime.pace),
                     poll,
                     burst_slots: runtime.burst,
+                    handovers,
                 });
                 match worker {
                     Ok(mut worker) => {
@@ -224,6 +238,7 @@ fn settle_thread(number: usize, cpu: usize, runtime: &RuntimeConfig) {
 pub(super) struct Inline {
     worker: Worker,
     counters: Arc<WorkerCounters>,
+    handovers: Option<HandoverSender>,
     started_ns: u64,
 }
 
@@ -237,18 +252,22 @@ impl Inline {
         let counters = Arc::new(WorkerCounters::default());
         let seeds = Seeds::draw().map_err(system("randomness"))?;
         let client_log = ClientLog::share(&config.server, 1);
+        let rules = Rules::of(&config.server);
+        let (sender, handovers) = HandoverSender::new(None);
         let worker = Worker::new(WorkerParts {
             ports: by_worker.into_iter().flatten().collect(),
-            responder: responder(&config.server, client_log, Arc::clone(keys), &seeds),
+            responder: responder(&config.server, rules, client_log, Arc::clone(keys), &seeds),
             subscription: Subscription::new(Arc::clone(published)),
             counters: Arc::clone(&counters),
             pace: Pace::new(config.runtime.pace),
             poll: Poll::new().map_err(system("epoll"))?,
             burst_slots: config.runtime.burst,
+            handovers,
         });
         Ok(Self {
             worker: worker.map_err(system("starting the responder"))?,
             counters,
+            handovers: Some(sender),
             started_ns: clock::monotonic_ns(),
         })
     }

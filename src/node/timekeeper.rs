@@ -11,8 +11,7 @@ use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
-use super::command::Commands;
-use super::counters::WorkerCounters;
+use super::command::{Around, Commands, Crew};
 use super::follow::{FollowChronyd, FollowKernel};
 use super::publish::Published;
 use super::steps::{ClockPair, Steps};
@@ -181,7 +180,7 @@ impl Timekeeper {
                     RESPONDER => has_requests = true,
                     CLOCK => _ = self.watch.was_set(),
                     token if (COMMANDS..FIRST_PORT).contains(&token.0) => {
-                        self.take_commands(token.0 - COMMANDS);
+                        self.take_commands(token.0 - COMMANDS, responder.as_deref_mut());
                     }
                     token if token.0 >= FIRST_PORT => {
                         if let Source::System(process) = &mut self.source {
@@ -204,17 +203,25 @@ impl Timekeeper {
         }
     }
 
-    /// Whose counters chronyc is told.
-    pub(super) fn watch(&mut self, counters: Vec<Arc<WorkerCounters>>) {
-        self.commands.watch(counters);
+    /// Those who serve have begun: chronyc can ask about them.
+    pub(super) fn watch(&mut self, crew: Crew) {
+        self.commands.watch(crew);
     }
 
-    fn take_commands(&mut self, place: usize) {
+    fn take_commands(&mut self, place: usize, inline: Option<&mut Worker>) {
         let process = match &mut self.source {
             Source::System(process) => Some(&mut **process),
             _ => None,
         };
-        self.commands.ready(place, process, &self.system);
+        let around = Around {
+            process,
+            local: &mut self.local,
+            inline,
+            variables: self.system,
+        };
+        self.commands.ready(place, around);
+        // `local` may have changed what we are.
+        self.next_renew_ns = 0;
     }
 
     /// The program ends: what is to be kept is written.

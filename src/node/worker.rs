@@ -13,6 +13,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::counters::{Event, WorkerCounters};
 use super::departure::{Departure, Sealing};
+use super::handover::{Handover, HandoverReceiver};
 use super::pace::{Next, Pace};
 use super::publish::Subscription;
 use super::queue::Queue;
@@ -62,6 +63,8 @@ pub struct WorkerParts {
     pub poll: Poll,
     /// Datagrams per system call.
     pub burst_slots: usize,
+    /// What the timekeeper hands over.
+    pub handovers: HandoverReceiver,
 }
 
 /// Serves its ports.
@@ -82,6 +85,7 @@ pub struct Worker {
     woken: bool,
     steps: Steps,
     renewed: Timespec,
+    handovers: HandoverReceiver,
 }
 
 /// One of its sockets.
@@ -157,6 +161,7 @@ impl Worker {
             departure: Departure::default(),
             steps: Steps::default(),
             renewed: Timespec::default(),
+            handovers: parts.handovers,
         })
     }
 
@@ -183,6 +188,7 @@ impl Worker {
     /// Serves until `stop` is set; who sets it also wakes the worker.
     pub fn run(&mut self, stop: &AtomicBool) {
         while !stop.load(Ordering::Relaxed) {
+            self.take_handovers();
             let received = self.turn();
             match self.pace.after_turn(received, clock::monotonic_ns()) {
                 Next::Spin => std::hint::spin_loop(),
@@ -200,6 +206,20 @@ impl Worker {
         let _ = self.poll.poll(&mut self.events, Some(Duration::ZERO));
         self.woken = true;
         (0..turns).all(|_| self.turn() > 0)
+    }
+
+    /// Puts in force what the timekeeper has handed over.
+    pub fn take_handovers(&mut self) {
+        let responder = &mut self.responder;
+        self.handovers.take_all(|message| match message {
+            Handover::Access(table) => responder.swap_access(table),
+            Handover::Keys(keys) => responder.swap_keys(keys),
+            Handover::Clients(listing) => {
+                if let Some(clients) = responder.clients_mut() {
+                    clients.fill(listing);
+                }
+            }
+        });
     }
 
     /// One round over all ports; how many datagrams it took in.

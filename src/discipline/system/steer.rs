@@ -1,11 +1,13 @@
 //! What people order while it runs (chronyc(1)).
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::System;
 use super::action::{Moment, SourceId};
-use crate::client::{SourceName, SourceOptions};
-use crate::discipline::{Adjustment, KernelClock, MakeStep};
+use crate::auth::KeyStore;
+use crate::client::{Orphan, SourceName, SourceOptions};
+use crate::discipline::{Adjustment, KernelClock, Local, LocalReference, MakeStep};
 
 impl<K: KernelClock> System<K> {
     /// Asks the sources that match no more; how many there are.
@@ -118,6 +120,27 @@ impl<K: KernelClock> System<K> {
         for source in self.refclocks.values_mut() {
             source.clock_jumped();
         }
+    }
+
+    /// Other keys, from now on.
+    pub fn set_keys(&mut self, keys: Arc<KeyStore>) {
+        self.keys = keys;
+        for source in self.sources.values_mut() {
+            // What was wrong may be right now, and is said again if not.
+            source.trouble = None;
+        }
+    }
+
+    /// `local`, from now on.
+    pub fn set_local(&mut self, local: Option<Local>, now: Moment) {
+        let known = self.selection.orphan.map(|orphan| orphan.reference_id);
+        self.selection.orphan = local.filter(|local| local.orphan).map(|local| Orphan {
+            stratum: local.stratum,
+            // Until our address is known, every other orphan leads.
+            reference_id: known.unwrap_or(u32::MAX),
+        });
+        self.local = local.map(LocalReference::new);
+        self.renew(now);
     }
 
     /// The source of a name, if there is one.

@@ -2,10 +2,13 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::{SystemProcess, now};
+use crate::auth::KeyStore;
 use crate::client::SourceOptions;
 use crate::control::{Order, SourceAddress, Status};
+use crate::discipline::Local;
 use crate::node::command::{make_step, matches};
 
 impl SystemProcess {
@@ -49,6 +52,17 @@ impl SystemProcess {
         };
         self.act().map_err(failed)?;
         Ok(done)
+    }
+
+    /// The key file was read again.
+    pub(in crate::node) fn rekey(&mut self, keys: &Arc<KeyStore>) {
+        self.keys = Arc::clone(keys);
+        self.system.set_keys(Arc::clone(keys));
+    }
+
+    /// `local`, from now on.
+    pub(in crate::node) fn change_local(&mut self, local: Option<Local>) {
+        self.system.set_local(local, now());
     }
 
     fn dump(&self) -> bool {
