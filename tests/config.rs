@@ -338,7 +338,8 @@ fn sourcedir_skips_what_is_wrong_and_says_so() {
         ),
     ]);
     let loaded = load_main(&world).unwrap();
-    let hosts = loaded.config.sources.sources.iter();
+    let found = &loaded.config.sources.directories[0];
+    let hosts = found.sources.iter();
     let hosts: Vec<&str> = hosts.map(|spec| spec.host.as_str()).collect();
     assert_eq!(hosts, ["a"], "a line without its end may be half of one");
     assert_eq!(
@@ -348,6 +349,9 @@ fn sourcedir_skips_what_is_wrong_and_says_so() {
          /run/dhcp/a.sources:4: port: expected server or pool or peer; skipped\n"
     );
     assert!(loaded.not_in_force.is_empty());
+    let (sources, again) = found.read(&world);
+    assert_eq!(sources, found.sources);
+    assert_eq!(again, loaded.notices);
 }
 
 #[test]

@@ -50,6 +50,8 @@ impl Asked {
         let socket = folder.write("mark", "").with_file_name("sock");
         let own = socket.parent().expect("a folder");
         std::fs::set_permissions(own, std::fs::Permissions::from_mode(0o700)).expect("ours");
+        let directory = socket.with_file_name("sources").display().to_string();
+        let lines = lines.replace("DIRECTORY", &directory);
         let lines = lines.replace("KEYS", &folder.write("keys", "").display().to_string());
         let text = format!(
             "port {}\ncmdport {}\nbindcmdaddress {}\npidfile /\nallow 127.0.0.0/8\n\
@@ -298,6 +300,111 @@ fn access_and_keys_and_local_change_while_it_serves() {
             !asked.udp("tracking").contains("7F7F0101,,7,")
         });
     }
+}
+
+#[test]
+fn sources_come_and_go() {
+    let Some(asked) = Asked::start("workers 1\nsourcedir DIRECTORY") else {
+        return;
+    };
+    let done = |order: &str| {
+        let said = asked.local(order);
+        assert!(said.contains("200 OK"), "{order}: {said}");
+    };
+    let sources = || asked.udp("sources");
+    assert_eq!(sources().lines().count(), 2);
+    done("add server 192.0.2.9 minpoll 4 maxpoll 5 noselect offline");
+    assert_eq!(line(&sources(), "^,?,192.0.2.9")[4], "4");
+    assert!(
+        asked
+            .local("add server 192.0.2.9")
+            .contains("511 Source already present")
+    );
+    done("delete 192.0.2.9");
+    assert!(asked.local("delete 192.0.2.9").contains("503"));
+    assert_eq!(sources().lines().count(), 2);
+
+    let directory = asked.folder.write("mark", "").with_file_name("sources");
+    std::fs::create_dir(&directory).expect("ours");
+    let file = directory.join("a.sources");
+    std::fs::write(
+        &file,
+        "server 192.0.2.20 offline\nserver 192.0.2.21\nnonsense\n",
+    )
+    .expect("ours");
+    done("reload sources");
+    assert_eq!(sources().lines().count(), 4, "{}", sources());
+    std::fs::write(&file, "server 192.0.2.21\nserver 192.0.2.22 noselect\n").expect("ours");
+    done("reload sources");
+    let after = sources();
+    assert!(!after.contains("192.0.2.20"), "{after}");
+    assert!(after.contains("192.0.2.21") && after.contains("192.0.2.22"));
+    done("refresh");
+    // There is a way to this machine; whether there is one to 192.0.2.1 is the machine's own matter.
+    done("offline 127.0.0.1");
+    done("onoffline");
+    assert!(
+        number(
+            asked
+                .udp("activity")
+                .trim()
+                .split(',')
+                .next()
+                .expect("a column")
+        ) >= 1.0
+    );
+}
+
+#[test]
+fn times_are_typed_and_the_clock_is_changed() {
+    let Some(asked) = Asked::start("workers 1\nmanual\nsmoothtime 400 0.01 leaponly") else {
+        return;
+    };
+    let done = |order: &str| {
+        let said = asked.local(order);
+        assert!(said.contains("200 OK"), "{order}: {said}");
+    };
+    let offset_s = |asked: &Asked| number(&line(&asked.udp("tracking"), "7F")[4]);
+    done("offline");
+    let before_s = offset_s(&asked);
+    // chrony's sign: the clock is ahead.
+    done("doffset -0.5");
+    let moved_s = offset_s(&asked) - before_s;
+    assert!((moved_s - 0.5).abs() < 0.05, "{moved_s}");
+    let frequency_ppm = |asked: &Asked| number(&line(&asked.udp("tracking"), "7F")[7]);
+    let before_ppm = frequency_ppm(&asked);
+    done("dfreq 12.5");
+    let moved_ppm = frequency_ppm(&asked) - before_ppm;
+    assert!((moved_ppm - 12.5).abs() < 0.1, "{moved_ppm}");
+
+    let mut date = Command::new("date");
+    let typed = run(date.args(["-u", "-d", "+5 seconds", "+%b %d, %Y %H:%M:%S"]));
+    let typed = String::from_utf8_lossy(&typed.stdout).trim().to_owned();
+    let said = asked.local(&format!("settime {typed}"));
+    assert!(said.starts_with("200 OK"), "{typed}: {said}");
+    let list = asked.udp("manual list");
+    assert_eq!(list.lines().count(), 1, "{list}");
+    done("manual delete 0");
+    assert!(
+        asked
+            .local("manual delete 0")
+            .contains("516 Sample index out of range")
+    );
+    done("manual off");
+    assert!(asked.local(&format!("settime {typed}")).contains("505"));
+    assert!(
+        asked
+            .local("writertc")
+            .contains("513 RTC driver not running")
+    );
+    assert!(asked.local("trimrtc").contains("513"));
+    done("smoothtime activate");
+    done("smoothtime reset");
+    assert!(
+        asked.udp("smoothing").contains("Yes"),
+        "{}",
+        asked.udp("smoothing")
+    );
 }
 
 #[test]

@@ -34,6 +34,7 @@ impl Default for Config {
             },
             sources: SourcesConfig {
                 sources: Vec::new(),
+                directories: Vec::new(),
                 refclocks: Vec::new(),
                 initial: None,
                 selection: SelectionOptions::default(),
@@ -78,6 +79,7 @@ fn clock() -> ClockConfig {
         make_step: None,
         drift_file: None,
         update_skew_max_ppm: 1000.0,
+        manual: false,
         rtc_sync: false,
         correction_time_ratio: 3.0,
         drift_max_ppm: 100_000.0,

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use super::arguments::Arguments;
 use super::error::{At, Fault};
 use super::line::Word;
-use super::{Follow, HardwareLine, Local, Pace, Steer, Unsynchronised};
+use super::{Follow, HardwareLine, Local, Pace, SourceDirectories, Steer, Unsynchronised};
 use crate::server::RateLimit;
 
 pub(super) use access::Who;
@@ -100,7 +100,7 @@ pub(super) enum Directive {
     Ratelimit(RateLimit),
     Requireauth(Who),
     SchedPriority(u8),
-    Sourcedir(Vec<PathBuf>),
+    Sourcedir(SourceDirectories),
     Sources(SourcesLine),
     Steer(Steer),
     Unsynchronised(Unsynchronised),

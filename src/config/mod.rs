@@ -162,6 +162,8 @@ pub struct TimeConfig {
 pub struct SourcesConfig {
     /// `server`, `pool`, `peer`, in their order.
     pub sources: Vec<SourceSpec>,
+    /// `sourcedir`, in their order.
+    pub directories: Vec<SourceDirectories>,
     /// `refclock`, in their order; each has letters of its own.
     pub refclocks: Vec<RefclockSpec>,
     /// `initstepslew`
@@ -182,6 +184,22 @@ pub struct SourcesConfig {
     pub bind_addresses: Vec<IpAddr>,
     /// `bindacqdevice`
     pub bind_device: Option<String>,
+}
+
+/// A `sourcedir` line.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct SourceDirectories {
+    /// Of files of the same name the one in the earlier directory counts.
+    pub directories: Vec<PathBuf>,
+    /// `server`, `pool`, `peer` of the files there.
+    pub sources: Vec<SourceSpec>,
+}
+
+impl SourceDirectories {
+    /// What the files say now, for `reload sources`; with what is wrong with them, which costs a line only.
+    pub fn read(&self, outside: &dyn Outside) -> (Vec<SourceSpec>, Vec<Notice>) {
+        read::sources(&self.directories, outside)
+    }
 }
 
 /// Who may ask and steer us with chronyc, and where.
@@ -269,6 +287,8 @@ pub struct ClockConfig {
     pub drift_file: Option<DriftFileLine>,
     /// `maxupdateskew`
     pub update_skew_max_ppm: f64,
+    /// `manual`
+    pub manual: bool,
     /// `rtcsync`
     pub rtc_sync: bool,
     /// `corrtimeratio`

@@ -112,13 +112,13 @@ fn apply(config: &mut Config, directive: &Directive, outside: &dyn Outside) -> R
         Directive::Hwtstimeout(seconds) => hardware.timeout_s = seconds,
         Directive::Keyfile(file) => *key_file = Some(file),
         Directive::Sources(SourcesLine::Refclock(spec)) => add_refclock(sources, spec)?,
+        Directive::Sourcedir(found) => sources.directories.push(found),
         Directive::Sources(line) => apply_sources(sources, line),
         Directive::Command(line) => apply_command(command, line, outside)?,
         Directive::Clock(line) => apply_clock(clock, records, line),
         // Followed while reading, settled after all lines, or not acted on.
         Directive::Include(_)
         | Directive::Confdir(_)
-        | Directive::Sourcedir(_)
         | Directive::Noclientlog
         | Directive::Checked => {}
     }
@@ -214,6 +214,7 @@ fn apply_clock(clock: &mut ClockConfig, records: &mut RecordsConfig, line: Clock
         ClockLine::Driftfile(file) => clock.drift_file = Some(file),
         ClockLine::Maxupdateskew(ppm) => clock.update_skew_max_ppm = ppm,
         ClockLine::Rtcsync => clock.rtc_sync = true,
+        ClockLine::Manual => clock.manual = true,
         ClockLine::Corrtimeratio(ratio) => clock.correction_time_ratio = ratio,
         ClockLine::Maxdrift(ppm) => clock.drift_max_ppm = ppm,
         ClockLine::Maxslewrate(ppm) => clock.slew_rate_max_ppm = ppm,

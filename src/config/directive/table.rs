@@ -202,7 +202,6 @@ const COUNT: Value = Integer(0, i32::MAX as i64);
 const BROADCAST: &str = "sending broadcasts";
 const PTP: &str = "NTP over PTP";
 const METRICS: &str = "metrics over HTTP";
-const DISCIPLINE: &str = "clock discipline; maser leaves the system clock alone";
 
 // Why rows are accepted or refused.
 const NO_BUFFERS: &str = "stamps of departures are matched by number, without a buffer";

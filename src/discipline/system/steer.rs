@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::System;
 use super::action::{Moment, SourceId};
 use crate::auth::KeyStore;
-use crate::client::{Orphan, SourceName, SourceOptions};
+use crate::client::{Orphan, SelectOptions, SourceName, SourceOptions};
 use crate::discipline::{Adjustment, KernelClock, Local, LocalReference, MakeStep};
 
 impl<K: KernelClock> System<K> {
@@ -110,6 +110,82 @@ impl<K: KernelClock> System<K> {
     /// `reselectdist` in seconds, from now on.
     pub fn set_reselect_distance(&mut self, seconds: f64) {
         self.selection.reselect_distance_s = seconds;
+    }
+
+    /// Makes the clock run faster by a fraction, and sets it forward by some seconds, from now on.
+    ///
+    /// # Errors
+    /// The kernel's clock cannot be had.
+    pub fn change_clock(
+        &mut self,
+        frequency: f64,
+        offset_s: f64,
+        now: Moment,
+    ) -> Result<(), K::Error> {
+        let adjustment = Adjustment {
+            frequency,
+            offset_s,
+            ..Adjustment::default()
+        };
+        self.adjust(&adjustment, now)?;
+        self.renew(now);
+        Ok(())
+    }
+
+    /// `selectopts`: changes how a source is selected; whether there is one with this name.
+    pub fn change_selection(
+        &mut self,
+        name: SourceName,
+        change: impl FnOnce(&mut SelectOptions),
+    ) -> bool {
+        let mut clocks = self.refclocks.values_mut();
+        if let Some(source) = clocks.find(|source| source.name() == name) {
+            let mut options = source.clock.options().select;
+            change(&mut options);
+            source.clock.set_select(options);
+            return true;
+        }
+        let SourceName::Address(address) = name else {
+            return false;
+        };
+        self.change_options(address, |options| {
+            let mut select = SelectOptions {
+                noselect: options.noselect,
+                prefer: options.prefer,
+                trust: options.trust,
+                require: options.require,
+            };
+            change(&mut select);
+            options.noselect = select.noselect;
+            options.prefer = select.prefer;
+            options.trust = select.trust;
+            options.require = select.require;
+        })
+    }
+
+    /// `smoothtime`: served time is the clock's from now on, and smoothed where it was; whether it is configured.
+    pub fn reset_smoothing(&mut self, now: Moment) -> bool {
+        let cooked = self.clock.cook(now.raw);
+        let Some(smoothing) = &mut self.smoothing else {
+            return false;
+        };
+        if smoothing.is_active() {
+            smoothing.reset(cooked);
+        }
+        self.renew(now);
+        true
+    }
+
+    /// `smoothtime activate`: served time is smoothed from now on; whether it is configured.
+    pub fn activate_smoothing(&mut self, now: Moment) -> bool {
+        let cooked = self.clock.cook(now.raw);
+        let Some(smoothing) = &mut self.smoothing else {
+            return false;
+        };
+        if !smoothing.is_active() {
+            smoothing.reset(cooked);
+        }
+        true
     }
 
     /// Forgets what was measured of all sources.

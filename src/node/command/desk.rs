@@ -142,7 +142,11 @@ impl State for Clerk<'_> {
                 };
                 Ok(Reply::Access(allows))
             }
-            Question::ManualList => Err(Status::NotEnabled),
+            Question::ManualList => {
+                let process = self.around.process.as_deref();
+                let process = process.ok_or(Status::NotEnabled)?;
+                Ok(Reply::ManualList(reports::manual_list(process)))
+            }
             Question::Clients(question) => self.page(question).map(Reply::Clients),
         }
     }
@@ -156,6 +160,11 @@ impl State for Clerk<'_> {
             Order::Access(order) => self.change_access(order)?,
             Order::Rekey => self.rekey()?,
             Order::Local(order) => self.change_local(order)?,
+            Order::SetTime(typed) => {
+                let process = self.around.process.as_deref_mut();
+                let done = process.ok_or(Status::NotEnabled)?.set_time(*typed)?;
+                return Ok(Reply::ManualTimestamp(done));
+            }
             order => {
                 let process = self.around.process.as_deref_mut();
                 process.ok_or(Status::NotEnabled)?.order(order)?

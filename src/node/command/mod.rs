@@ -4,6 +4,7 @@ mod access;
 mod clients;
 mod crew;
 mod desk;
+mod new_source;
 mod ports;
 mod reports;
 
@@ -12,6 +13,7 @@ use std::os::fd::RawFd;
 
 pub(super) use crew::Crew;
 pub(super) use desk::{Around, make_step, matches};
+pub(super) use new_source::source_spec;
 pub(super) use ports::CommandPorts;
 
 use self::desk::{Clerk, Desk};

@@ -3,9 +3,9 @@
 use crate::auth::KeyStore;
 use crate::client::{Activity, Role, SourceName, unix_near};
 use crate::control::{
-    ActivityReport, AuthReport, NtpDataReport, RtcReport, SelectDataReport, ServerStatsReport,
-    SmoothingReport, SourceAddress, SourceMode, SourceReport, SourceState, SourcestatsReport,
-    TrackingReport,
+    ActivityReport, AuthReport, ManualSample, NtpDataReport, RtcReport, SelectDataReport,
+    ServerStatsReport, SmoothingReport, SourceAddress, SourceMode, SourceReport, SourceState,
+    SourcestatsReport, TrackingReport,
 };
 use crate::discipline;
 use crate::node::counters::{Counts, Event};
@@ -182,6 +182,18 @@ pub(super) fn smoothing(process: &SystemProcess) -> Option<SmoothingReport> {
         last_update_age_s: smoothing.age_s(cooked),
         remaining_s: smoothing.remaining_s(cooked),
     })
+}
+
+/// `manual list`
+pub(super) fn manual_list(process: &SystemProcess) -> Vec<ManualSample> {
+    let entries = process.system().manual_entries().into_iter();
+    let samples = entries.map(|entry| ManualSample {
+        at: unix(entry.at.0),
+        slewed_offset_s: entry.offset_s,
+        original_offset_s: entry.original_offset_s,
+        residual_s: entry.residual_s,
+    });
+    samples.collect()
 }
 
 /// What a source goes by in the protocol.
