@@ -17,7 +17,7 @@ use skewed::{Skew, SkewedServer};
 use support::keys::AES128;
 use support::node::{Folder, Port};
 use support::seen::within;
-use support::tool::{need, run};
+use support::tool::{self, need, run};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -159,6 +159,23 @@ fn what_is_served_is_counted() {
     let columns: Vec<&str> = stats.trim().split(',').collect();
     assert_eq!(columns[0], "25", "{stats}");
     assert!(number(columns[2]) >= 1.0, "{stats}");
+    // chronyd in interleaved mode, from the second request on.
+    let mut chronyd = Command::new(need("chronyd").expect("it was there"));
+    let source = format!(
+        "server 127.0.0.1 port {} xleave iburst minpoll -2 maxpoll -2",
+        asked.port.number
+    );
+    chronyd.args(["-Q", "-t", "3", "-U", "-u", &tool::user("-un")]);
+    let pid_file = asked.folder.write("pid", "");
+    let pid_file = format!("pidfile {}", pid_file.display());
+    let lines = ["port 0", "cmdport 0", "bindcmdaddress /", "maxjitter 0"];
+    run(chronyd.args(lines).arg(pid_file).arg(&source));
+    let stats = asked.local("serverstats");
+    let columns: Vec<&str> = stats.trim().split(',').collect();
+    assert!(
+        number(columns[8]) >= 1.0 && number(columns[9]) >= 1.0,
+        "{stats}"
+    );
 }
 
 #[test]

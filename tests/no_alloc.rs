@@ -27,6 +27,7 @@ use maser::wire::{KeyId, LeapIndicator, SystemVariables};
 
 const PACKETS: usize = 1_000_000;
 const BURST: usize = 64;
+const INTERLEAVED: [u8; 8] = [9; 8];
 
 thread_local! {
     static CALLS: Cell<u64> = const { Cell::new(0) };
@@ -162,6 +163,7 @@ fn packets() -> Vec<Vec<u8>> {
         plain(0x08),
         plain(0x19),
     ];
+    packets[0][40..].copy_from_slice(&INTERLEAVED);
     packets.extend((1..=5).flat_map(|id| [signed(id, 0x23), signed(id, 0x1b)]));
     packets.extend([
         Vec::new(),
@@ -194,14 +196,16 @@ fn a_million_mixed_packets_allocate_nothing() {
             let host = Ipv4Addr::new(127, 0, 6 + number % 4, 1 + number);
             let sender = UdpSocket::bind((host, 0)).expect("loopback");
             sender.connect(server).expect("loopback");
+            sender.set_nonblocking(true).expect("a flag");
             sender
         })
         .collect();
 
     let (mut sent, mut received, mut allocated) = (0, 0, 0);
     while received < PACKETS {
-        // A client in interleaved mode, which builds on a reply that nobody remembers: this one is remembered.
-        packets[0][24..32].copy_from_slice(&(2 * sent as u64 + 1).to_be_bytes());
+        // A client in interleaved mode, which builds on a reply that nobody remembers, or on one that was.
+        let origin = last_reply(&senders).unwrap_or((2 * sent as u64 + 1).to_be_bytes());
+        packets[0][24..32].copy_from_slice(&origin);
         for _ in 0..BURST {
             // 26 kinds of packet and 50 senders share a factor of 2 only: all pairs of a parity meet.
             let sender = &senders[(sent + sent / packets.len()) % senders.len()];
@@ -253,6 +257,20 @@ fn a_million_mixed_packets_allocate_nothing() {
             "{name} was never met: {counts:?}"
         );
     }
+}
+
+/// The receive timestamp of a reply to the client in interleaved mode, which alone has this transmit timestamp.
+fn last_reply(senders: &[UdpSocket]) -> Option<[u8; 8]> {
+    let mut found = None;
+    let mut reply = [0; 100];
+    for sender in senders {
+        while let Ok(len) = sender.recv(&mut reply) {
+            if len == 48 && reply[24..32] == INTERLEAVED {
+                found = reply[32..40].try_into().ok();
+            }
+        }
+    }
+    found
 }
 
 /// New tables for the worker, and a listing of its clients; how often the timekeeper's end allocates for it.

@@ -14,6 +14,8 @@ pub enum Event {
     TimestampKernel = Outcome::COUNTERS,
     /// The arrival has no stamp, or an absurd one: the clock was read instead.
     TimestampDaemon,
+    /// Replies in interleaved mode.
+    Interleaved,
     /// Receiving calls that brought datagrams.
     Burst,
     /// Replies the kernel took.
@@ -38,9 +40,10 @@ pub enum Event {
     Parked,
 }
 
-const EVENT_NAMES: [&str; 13] = [
+const EVENT_NAMES: [&str; 14] = [
     "timestamps_kernel",
     "timestamps_daemon",
+    "interleaved",
     "bursts",
     "sent",
     "send_refused",

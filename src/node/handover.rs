@@ -14,7 +14,7 @@ use mio::Waker;
 
 use super::Apart;
 use crate::auth::KeyStore;
-use crate::server::{AccessTable, ClientsListing};
+use crate::server::{AccessTable, ClientsListing, InterleavedHeld};
 
 /// A message. On its way back it holds what the worker had before.
 pub enum Handover {
@@ -22,6 +22,8 @@ pub enum Handover {
     Access(AccessTable),
     /// The key file was read again.
     Keys(Arc<KeyStore>),
+    /// How many replies to interleaved clients are kept is to be filled in.
+    Interleaved(InterleavedHeld),
     /// Some of the clients are to be listed.
     Clients(Box<ClientsListing>),
 }

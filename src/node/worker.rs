@@ -19,7 +19,9 @@ use super::publish::Subscription;
 use super::queue::Queue;
 use super::stamps::{Asked, Stamps};
 use super::steps::{ClockPair, Steps};
-use crate::server::{Arrival, Exchange, Outcome, Plan, Responder};
+use crate::server::{
+    Arrival, Exchange, InterleavedHeld, InterleavedTable, Outcome, Plan, Responder,
+};
 use crate::sys::{Burst, Timespec, TransmitStamp, UdpPort, busy_poll_epoll, clock};
 use crate::wire::{HeaderView, NtpDuration, NtpTimestamp, PACKET_LEN_MAX, RawTime};
 
@@ -214,6 +216,11 @@ impl Worker {
         self.handovers.take_all(|message| match message {
             Handover::Access(table) => responder.swap_access(table),
             Handover::Keys(keys) => responder.swap_keys(keys),
+            Handover::Interleaved(held) => {
+                *held = responder
+                    .interleaved()
+                    .map_or_else(InterleavedHeld::default, InterleavedTable::held);
+            }
             Handover::Clients(listing) => {
                 if let Some(clients) = responder.clients_mut() {
                     clients.fill(listing);
@@ -320,7 +327,7 @@ impl Worker {
             monotonic_ns,
         } = now;
         let believed = !self.ports[port].holds_old_stamps;
-        let (mut stamped, mut oldest_ns) = (0, 0);
+        let (mut stamped, mut interleaved, mut oldest_ns) = (0, 0, 0);
         let sample = self.place_to_sample(received, monotonic_ns);
         for slot in 0..received {
             let datagram = self.burst.datagram(slot);
@@ -346,6 +353,7 @@ impl Worker {
             self.counters.count(&outcome);
             if let Outcome::Answer(plan) = outcome {
                 let place = self.burst.kept();
+                interleaved += usize::from(plan.exchange == Exchange::Interleaved);
                 let stamped = plan.exchange != Exchange::Basic || sample == Some(place);
                 self.kept[place] = Kept {
                     slot,
@@ -356,6 +364,7 @@ impl Worker {
             }
         }
         self.counters.add(Event::Burst, 1);
+        self.counters.add(Event::Interleaved, interleaved);
         self.counters.add(Event::TimestampKernel, stamped);
         self.counters
             .add(Event::TimestampDaemon, received - stamped);

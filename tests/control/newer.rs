@@ -98,7 +98,6 @@ fn ntpdata_of_4_6() {
             kernel_received: 6,
             hardware_sent: 7,
             hardware_received: 8,
-            ..Counts::default()
         },
     };
     let words = |values: &[u32]| -> Vec<u8> {

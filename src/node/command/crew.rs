@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::auth::KeyStore;
 use crate::node::counters::{Counts, WorkerCounters};
 use crate::node::{Handover, HandoverSender, Worker};
-use crate::server::{AccessTable, ClientsListing};
+use crate::server::{AccessTable, ClientsListing, InterleavedHeld};
 
 /// All of them.
 #[derive(Default)]
@@ -78,6 +78,19 @@ impl Crew {
         Ok(())
     }
 
+    /// What is kept for interleaved clients, in sum; of those workers that answer.
+    pub(super) fn interleaved(&self, mut inline: Option<&mut Worker>) -> InterleavedHeld {
+        let answers = self.senders.iter().filter_map(|sender| {
+            let message = Handover::Interleaved(InterleavedHeld::default());
+            let answer = sender.exchange(message, || look(inline.as_deref_mut()));
+            match answer {
+                Ok(Handover::Interleaved(held)) => Some(held),
+                _ => None,
+            }
+        });
+        answers.fold(InterleavedHeld::default(), joined)
+    }
+
     /// Lets one fill in a listing of its clients.
     ///
     /// # Errors
@@ -98,6 +111,30 @@ impl Crew {
             Some(Err(error)) => Err(error),
             Some(Ok(_)) | None => Err(io::Error::from(io::ErrorKind::NotFound)),
         }
+    }
+}
+
+/// Several tables' holdings as one.
+fn joined(one: InterleavedHeld, other: InterleavedHeld) -> InterleavedHeld {
+    let range = match (one.range, other.range) {
+        (Some(one), Some(other)) => {
+            let oldest = if one.0.is_before(other.0) {
+                one.0
+            } else {
+                other.0
+            };
+            let newest = if one.1.is_before(other.1) {
+                other.1
+            } else {
+                one.1
+            };
+            Some((oldest, newest))
+        }
+        (one, other) => one.or(other),
+    };
+    InterleavedHeld {
+        replies: one.replies + other.replies,
+        range,
     }
 }
 

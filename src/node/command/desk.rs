@@ -204,9 +204,10 @@ impl Clerk<'_> {
             .ok_or(Status::NoSuchSource)
     }
 
-    fn server_stats(&self) -> ServerStatsReport {
-        let counts = self.desk.crew.counts();
-        reports::server_stats(&counts, self.desk.counts.hits, self.desk.counts.drops)
+    fn server_stats(&mut self) -> ServerStatsReport {
+        let crew = &self.desk.crew;
+        let held = crew.interleaved(self.around.inline.as_deref_mut());
+        reports::server_stats(&crew.counts(), &held, self.desk.counts)
     }
 
     fn page(&mut self, question: &ClientsQuestion) -> Result<ClientsPage, Status> {
