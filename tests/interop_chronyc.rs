@@ -424,6 +424,96 @@ fn times_are_typed_and_the_clock_is_changed() {
     );
 }
 
+/// A chronyd with the same source, which serves too.
+fn chronyd_beside(asked: &Asked, folder: &Folder) -> (Child, PathBuf) {
+    let socket = folder.write("mark", "").with_file_name("sock");
+    let own = socket.parent().expect("a folder");
+    std::fs::set_permissions(own, std::fs::Permissions::from_mode(0o700)).expect("ours");
+    let text = format!(
+        "port {}\ncmdport 0\nbindcmdaddress {}\npidfile {}\nallow 127.0.0.0/8\nmanual\n\
+         smoothtime 400 0.01\nserver 127.0.0.1 port {} iburst minpoll 0 maxpoll 0\n",
+        Port::free().number,
+        socket.display(),
+        folder.write("pid", "").display(),
+        asked.source.address().port(),
+    );
+    let mut command = Command::new(need("chronyd").expect("chronyc was there"));
+    command.args(["-x", "-d", "-U", "-u", &tool::user("-un"), "-f"]);
+    let child = folder.spawn(command.arg(folder.write("conf", &text)));
+    (child, socket)
+}
+
+/// What scripts rely on: how many columns a line has, and which of them are numbers.
+fn shape(text: &str) -> Vec<bool> {
+    let first = text.lines().next().unwrap_or_default();
+    let columns = first.split(',');
+    columns
+        .map(|column| column.parse::<f64>().is_ok())
+        .collect()
+}
+
+#[test]
+fn columns_are_chronyds_under_load() {
+    let lines = "workers 1\nmanual\nsmoothtime 400 0.01";
+    let Some(asked) = Asked::start(lines) else {
+        return;
+    };
+    let folder = Folder::new();
+    let (mut chronyd, socket) = chronyd_beside(&asked, &folder);
+    let theirs = |command: &str| asked.chronyc(&["-h", &socket.display().to_string()], command);
+    within(
+        Duration::from_secs(30),
+        "chronyd follows the server",
+        || theirs("tracking").contains("127.0.0.1,2,") && theirs("sources").contains("^,*"),
+    );
+    let target = format!("127.0.0.1:{}", asked.port.number);
+    let mut load = Command::new(env!("CARGO_BIN_EXE_maser"));
+    load.args([
+        "bench",
+        &target,
+        "--rate",
+        "5k",
+        "--duration",
+        "4",
+        "--quiet",
+        "--loss",
+        "100",
+    ]);
+    let mut load = folder.spawn(&mut load);
+    std::thread::sleep(Duration::from_secs(1));
+    for report in [
+        "tracking",
+        "sources",
+        "sourcestats",
+        "selectdata",
+        "ntpdata 127.0.0.1",
+        "authdata",
+        "activity",
+        "serverstats",
+        "smoothing",
+        "rtcdata",
+        "sourcename 127.0.0.1",
+        "manual list",
+    ] {
+        let (ours, theirs) = (asked.local(report), theirs(report));
+        assert_eq!(shape(&ours), shape(&theirs), "{report}:\n{ours}\n{theirs}");
+    }
+    let clients = asked.local("clients");
+    let asking = line(&clients, "127.0.0.1,");
+    assert!(
+        asking.len() == 10 && number(&asking[1]) > 1000.0,
+        "{clients}"
+    );
+    let stats = asked.local("serverstats");
+    assert!(
+        number(stats.split(',').next().expect("a column")) > 1000.0,
+        "{stats}"
+    );
+    load.wait().expect("our child");
+    chronyd.kill().expect("our child");
+    chronyd.wait().expect("our child");
+}
+
 #[test]
 fn opencommands_says_what_may_be_asked_over_udp() {
     let Some(asked) = Asked::start("workers 1\nopencommands tracking serverstats") else {
