@@ -56,7 +56,7 @@ pub use drift_file::DriftFile;
 pub use dump_files::DumpFiles;
 pub use files::Files;
 pub use handover::{Handover, HandoverReceiver, HandoverSender};
-pub use log::LogOptions;
+pub use log::{LogOptions, LogTarget};
 pub use memory::Memory;
 pub use pace::{Next, Pace};
 pub use placement::PlacementError;
