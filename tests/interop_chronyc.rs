@@ -433,7 +433,8 @@ fn chronyd_beside(asked: &Asked, folder: &Folder) -> (Child, PathBuf) {
     std::fs::set_permissions(own, std::fs::Permissions::from_mode(0o700)).expect("ours");
     let text = format!(
         "port {}\ncmdport 0\nbindcmdaddress {}\npidfile {}\nallow 127.0.0.0/8\nmanual\n\
-         smoothtime 400 0.01\nserver 127.0.0.1 port {} iburst minpoll 0 maxpoll 0\n",
+         smoothtime 400 0.01\nserver 127.0.0.1 port {} iburst minpoll 0 maxpoll 0\n\
+         server 192.0.2.1 offline\nserver nobody.invalid minpoll 3\npool pool.invalid maxsources 2\n",
         Port::free().number,
         socket.display(),
         folder.write("pid", "").display(),
@@ -454,20 +455,87 @@ fn shape(text: &str) -> Vec<bool> {
         .collect()
 }
 
-#[test]
-fn columns_are_chronyds_under_load() {
-    let lines = "workers 1\nmanual\nsmoothtime 400 0.01";
-    let Some(asked) = Asked::start(lines) else {
-        return;
-    };
+/// A line of CSV without the number of a source that has no address.
+fn without_number(line: &str) -> String {
+    let columns = line.split(',');
+    let columns = columns.filter(|column| !column.starts_with("ID#"));
+    columns.collect::<Vec<_>>().join(",")
+}
+
+/// A node and a chronyd that follow the same server, and where chronyd is asked.
+fn beside_each_other() -> Option<(Asked, Beside, PathBuf)> {
+    let lines = "workers 1\nmanual\nsmoothtime 400 0.01\nserver nobody.invalid minpoll 3\n\
+         pool pool.invalid maxsources 2";
+    let asked = Asked::start(lines)?;
     let folder = Folder::new();
-    let (mut chronyd, socket) = chronyd_beside(&asked, &folder);
+    let (chronyd, socket) = chronyd_beside(&asked, &folder);
+    let beside = Beside {
+        chronyd,
+        _folder: folder,
+    };
     let theirs = |command: &str| asked.chronyc(&["-h", &socket.display().to_string()], command);
     within(
         Duration::from_secs(30),
         "chronyd follows the server",
         || theirs("tracking").contains("127.0.0.1,2,") && theirs("sources").contains("^,*"),
     );
+    Some((asked, beside, socket))
+}
+
+/// It ends with the value.
+struct Beside {
+    chronyd: Child,
+    _folder: Folder,
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        let _ = self.chronyd.kill();
+        let _ = self.chronyd.wait();
+    }
+}
+
+#[test]
+fn sources_without_an_address_are_listed_as_chronyds() {
+    let Some((asked, _chronyd, socket)) = beside_each_other() else {
+        return;
+    };
+    let theirs = |command: &str| asked.chronyc(&["-h", &socket.display().to_string()], command);
+    // Sources without an address: what chronyc shows of them with -a.
+    for report in [
+        "sources -a",
+        "sourcestats -a",
+        "selectdata -a",
+        "authdata -a",
+    ] {
+        let unresolved = |text: &str| {
+            let is_silent = |line: &&str| line.contains("ID#") || line.contains("192.0.2.1");
+            let lines = text.lines().filter(is_silent);
+            let mut lines: Vec<String> = lines.map(without_number).collect();
+            lines.sort();
+            lines
+        };
+        let (ours, theirs) = (asked.local(report), theirs(report));
+        assert_eq!(unresolved(&ours).len(), 6, "{report}:\n{ours}\n{theirs}");
+        assert_eq!(unresolved(&ours), unresolved(&theirs), "{report}");
+    }
+    let activity = [asked.udp("activity"), theirs("activity")];
+    assert!(
+        activity.iter().all(|text| text.trim().ends_with(",5")),
+        "{activity:?}"
+    );
+    let named = line(&asked.udp("sources -a"), "^,?,ID#")[2].clone();
+    let name = asked.udp(&format!("sourcename {named}"));
+    assert_eq!(name.trim(), "nobody.invalid");
+}
+
+#[test]
+fn columns_are_chronyds_under_load() {
+    let Some((asked, _chronyd, socket)) = beside_each_other() else {
+        return;
+    };
+    let folder = Folder::new();
+    let theirs = |command: &str| asked.chronyc(&["-h", &socket.display().to_string()], command);
     let target = format!("127.0.0.1:{}", asked.port.number);
     let mut load = Command::new(env!("CARGO_BIN_EXE_maser"));
     load.args([
@@ -512,8 +580,6 @@ fn columns_are_chronyds_under_load() {
         "{stats}"
     );
     load.wait().expect("our child");
-    chronyd.kill().expect("our child");
-    chronyd.wait().expect("our child");
 }
 
 #[test]

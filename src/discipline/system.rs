@@ -31,7 +31,7 @@ pub use cards::RawCardSample;
 pub use members::CannotAdd;
 pub use names::SourceSpec;
 pub use refclock::RawReading;
-pub use report::{ServerReport, SourceReport};
+pub use report::{ServerReport, SourceReport, UnresolvedReport};
 
 use self::names::Name;
 use self::refclock::RefclockSource;

@@ -203,16 +203,18 @@ impl Candidate {
         if self.role.noselect {
             return Some(State::Noselect);
         }
+        if self.leap == LeapIndicator::NotSynchronised {
+            return Some(State::NotSynchronised);
+        }
+        if !(options.stratum_min..=options.stratum_max).contains(&self.stratum) {
+            return Some(State::BadStratum);
+        }
         let Some(seen) = &self.selectable else {
             return Some(State::MissingSamples);
         };
         // Comparisons that fail where a number is not one.
         let is_near = seen.root_distance_s <= options.distance_max_s && seen.offset_s.is_finite();
-        if self.leap == LeapIndicator::NotSynchronised {
-            Some(State::NotSynchronised)
-        } else if !(options.stratum_min..=options.stratum_max).contains(&self.stratum) {
-            Some(State::BadStratum)
-        } else if !is_near {
+        if !is_near {
             Some(State::TooDistant)
         } else if seen.standard_deviation_s <= options.jitter_max_s {
             None

@@ -66,7 +66,7 @@ impl<K: KernelClock> System<K> {
 
     /// `authselectmode`. A reference clock is as good as an authenticated server. Where all servers are that, or none is,
     /// `mix` makes none better than others.
-    fn weigh_authentication(&self, candidates: &mut [Candidate]) {
+    pub(super) fn weigh_authentication(&self, candidates: &mut [Candidate]) {
         let is_authenticated = |source: &Source| source.association.options().key.is_some();
         let has_authenticated = self.sources.values().any(is_authenticated);
         let has_others = !self.sources.values().all(is_authenticated);

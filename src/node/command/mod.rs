@@ -4,6 +4,7 @@ mod access;
 mod clients;
 mod crew;
 mod desk;
+mod lines;
 mod new_source;
 mod ports;
 mod reports;
