@@ -15,7 +15,7 @@ mod server;
 mod source;
 mod table;
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use super::arguments::Arguments;
@@ -84,6 +84,7 @@ pub(super) enum Directive {
     Command(CommandLine),
     Confdir(Vec<PathBuf>),
     Cpus(Vec<usize>),
+    Drain(u32),
     Dscp(u8),
     Follow(Follow),
     Hwtimestamp(HardwareLine),
@@ -93,11 +94,13 @@ pub(super) enum Directive {
     Local(Local),
     LockAll,
     Maxclockerror(f64),
+    Metrics(SocketAddr),
     Noclientlog,
     Pace(Pace),
     Pidfile(PathBuf),
     Port(u16),
     Ratelimit(RateLimit),
+    Readydistance(f64),
     Requireauth(Who),
     SchedPriority(u8),
     Sourcedir(SourceDirectories),

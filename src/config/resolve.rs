@@ -62,6 +62,7 @@ fn apply(config: &mut Config, directive: &Directive, outside: &dyn Outside) -> R
         hardware,
         records,
         command,
+        monitoring,
         runtime,
         key_file,
     } = config;
@@ -104,6 +105,9 @@ fn apply(config: &mut Config, directive: &Directive, outside: &dyn Outside) -> R
         Directive::Steer(steer) => runtime.steer = steer,
         Directive::User(user) => runtime.user = Some(user),
         Directive::Workers(workers) => runtime.workers = workers,
+        Directive::Drain(seconds) => monitoring.drain_s = seconds,
+        Directive::Metrics(address) => monitoring.address = Some(address),
+        Directive::Readydistance(seconds) => monitoring.ready_distance_s = seconds,
         Directive::Hwtimestamp(line) => {
             let lines = &mut hardware.interfaces;
             lines.retain(|other| other.interface != line.interface);

@@ -145,11 +145,7 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
         let mut addresses = ports_at.iter();
         addresses.any(|address| address.is_ipv6() == is_v6)
     };
-    timekeeper.watch(Crew::new(
-        responders.counters(),
-        responders.handovers(),
-        [serves(false), serves(true)],
-    ));
+    timekeeper.watch(Crew::new(responders.hands(), [serves(false), serves(true)]));
     introduce(&ports_at, responders.count(), options);
     let end_ns = options
         .seconds

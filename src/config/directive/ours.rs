@@ -148,6 +148,23 @@ fn chronyd_address(word: &str) -> Option<ChronydAddress> {
     (address.port() != 0).then_some(ChronydAddress::Udp(address))
 }
 
+pub(super) fn metrics(arguments: &mut Arguments<'_>) -> Read {
+    arguments.take("ADDRESS:PORT or [ADDRESS]:PORT", |word| {
+        let address: SocketAddr = word.parse().ok()?;
+        (address.port() != 0).then_some(Directive::Metrics(address))
+    })
+}
+
+pub(super) fn readydistance(arguments: &mut Arguments<'_>) -> Read {
+    arguments
+        .number(0.0..=f64::MAX)
+        .map(Directive::Readydistance)
+}
+
+pub(super) fn drain(arguments: &mut Arguments<'_>) -> Read {
+    arguments.integer(0..=DRAIN_S_MAX).map(Directive::Drain)
+}
+
 /// The words of `pace`.
 pub(in crate::config) const PACES: [(&str, Pace); 3] = [
     ("adaptive", Pace::Adaptive),
@@ -172,5 +189,7 @@ pub(in crate::config) const UNSYNCHRONISED: [(&str, Unsynchronised); 2] = [
 const WORKERS_MAX: usize = 1024;
 /// The last processor of Linux's fixed-size `cpu_set_t`.
 const CPU_MAX: usize = 1023;
+/// No balancer takes longer than this hour to turn to others.
+const DRAIN_S_MAX: u32 = 3600;
 /// Where chronyd takes commands.
 const CHRONYD_PORT: u16 = 323;

@@ -11,7 +11,7 @@ mod reports;
 use std::net::IpAddr;
 use std::os::fd::RawFd;
 
-pub(super) use crew::Crew;
+pub(super) use crew::{Crew, Hand};
 pub(super) use desk::{Around, make_step, matches};
 pub(super) use new_source::source_spec;
 pub(super) use ports::CommandPorts;
