@@ -15,7 +15,7 @@ mod server;
 mod source;
 mod table;
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::IpAddr;
 use std::path::PathBuf;
 
 use super::arguments::Arguments;
@@ -28,7 +28,7 @@ pub(super) use access::Who;
 pub(super) use clock::{ClockLine, LEAP_MODES};
 pub(super) use command::{CommandAddress, CommandLine};
 pub(super) use hardware::RECEIVE_FILTERS;
-pub(super) use ours::{PACES, STEERS, UNSYNCHRONISED};
+pub(super) use ours::{MonitoringLine, PACES, STEERS, UNSYNCHRONISED};
 pub(super) use source::{AUTH_SELECT_MODES, SourcesLine};
 
 /// What becomes of a directive.
@@ -84,7 +84,6 @@ pub(super) enum Directive {
     Command(CommandLine),
     Confdir(Vec<PathBuf>),
     Cpus(Vec<usize>),
-    Drain(u32),
     Dscp(u8),
     Follow(Follow),
     Hwtimestamp(HardwareLine),
@@ -94,13 +93,12 @@ pub(super) enum Directive {
     Local(Local),
     LockAll,
     Maxclockerror(f64),
-    Metrics(SocketAddr),
+    Monitoring(MonitoringLine),
     Noclientlog,
     Pace(Pace),
     Pidfile(PathBuf),
     Port(u16),
     Ratelimit(RateLimit),
-    Readydistance(f64),
     Requireauth(Who),
     SchedPriority(u8),
     Sourcedir(SourceDirectories),

@@ -12,6 +12,14 @@ use crate::wire::ReferenceId;
 
 type Read = Result<Directive, At>;
 
+/// A line about what is seen of us over HTTP, as typed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::config) enum MonitoringLine {
+    Metrics(SocketAddr),
+    Readydistance(f64),
+    Drain(u32),
+}
+
 pub(super) fn workers(arguments: &mut Arguments<'_>) -> Read {
     let expected = format!("auto or a whole number from 0 to {WORKERS_MAX}");
     arguments.take(&expected, |word| {
@@ -151,18 +159,20 @@ fn chronyd_address(word: &str) -> Option<ChronydAddress> {
 pub(super) fn metrics(arguments: &mut Arguments<'_>) -> Read {
     arguments.take("ADDRESS:PORT or [ADDRESS]:PORT", |word| {
         let address: SocketAddr = word.parse().ok()?;
-        (address.port() != 0).then_some(Directive::Metrics(address))
+        (address.port() != 0).then_some(Directive::Monitoring(MonitoringLine::Metrics(address)))
     })
 }
 
 pub(super) fn readydistance(arguments: &mut Arguments<'_>) -> Read {
-    arguments
-        .number(0.0..=f64::MAX)
-        .map(Directive::Readydistance)
+    let seconds = arguments.number(0.0..=f64::MAX)?;
+    Ok(Directive::Monitoring(MonitoringLine::Readydistance(
+        seconds,
+    )))
 }
 
 pub(super) fn drain(arguments: &mut Arguments<'_>) -> Read {
-    arguments.integer(0..=DRAIN_S_MAX).map(Directive::Drain)
+    let seconds = arguments.integer(0..=DRAIN_S_MAX)?;
+    Ok(Directive::Monitoring(MonitoringLine::Drain(seconds)))
 }
 
 /// The words of `pace`.
