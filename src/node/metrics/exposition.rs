@@ -34,6 +34,8 @@ pub(super) type Label<'a> = (&'static str, &'a str);
 pub(super) struct Exposition {
     text: String,
     name: &'static str,
+    /// The lines before the family's first sample. A family without samples has none.
+    head: String,
 }
 
 impl Exposition {
@@ -46,10 +48,7 @@ impl Exposition {
     pub(super) fn family(&mut self, name: &'static str, kind: Type, help: &str) {
         self.name = name;
         let word = kind.word();
-        let _ = writeln!(
-            self.text,
-            "# HELP {PREFIX}{name} {help}\n# TYPE {PREFIX}{name} {word}"
-        );
+        self.head = format!("# HELP {PREFIX}{name} {help}\n# TYPE {PREFIX}{name} {word}\n");
     }
 
     /// A sample of the family.
@@ -93,6 +92,7 @@ impl Exposition {
         bound: Option<&str>,
         value: impl Display,
     ) {
+        self.text.push_str(&std::mem::take(&mut self.head));
         let _ = write!(self.text, "{PREFIX}{}{suffix}", self.name);
         let all = labels.iter().copied().chain(bound.map(|le| ("le", le)));
         let mut before = '{';
@@ -137,6 +137,7 @@ mod tests {
         let mut exposition = Exposition::default();
         exposition.family("things_total", Type::Counter, "Things.");
         exposition.sample(&[("kind", "a\"b\\c\nd"), ("other", "x")], 7);
+        exposition.family("nothing_total", Type::Counter, "Nothing.");
         exposition.single("size_seconds", Type::Gauge, "Size.", 0.000_25);
         exposition.family("wait_seconds", Type::Histogram, "Wait.");
         exposition.histogram(&[("worker", "0")], &[(2048, 1), (4096, 3)], (4, 1_000_000));
