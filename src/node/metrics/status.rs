@@ -26,7 +26,7 @@
 //! | `residence` | from arrival to seal, of the last minute: `count`, `mean`, `p50`, `p90`, `p99`, `p999` |
 //! | `timestamp_error` | size of the transmit timestamps' errors, of the last minute, likewise; `mean` has a sign (positive: left later than said) |
 //! | `timestamps`: `receive_kernel`, `receive_daemon`, `transmit` | receive timestamps by who noted the arrival; departures that the kernel stamped |
-//! | `keys[]` | `key_id`, `requests`: those in force, the first thousand; `keys_total` says how many there are |
+//! | `keys[]`, `keys_total` | `key_id`, `requests`: those in force, the first thousand; how many there are |
 //! | `clients.evicted`, `interleaved_evicted` | records that made room for others |
 //! | `commands`: `requests`, `dropped` | of chronyc |
 //! | `warnings[]` | `what`, in words, most important first |
