@@ -18,8 +18,8 @@ use maser::auth::KeyStore;
 use maser::config::{self, Config, Origin};
 use maser::node::counters::WorkerCounters;
 use maser::node::{
-    Apart, ClientLog, Files, HandoverReceiver, HandoverSender, Memory, Pace, Published, Rules,
-    Seeds, Subscription, Worker, WorkerParts, responder,
+    Apart, ClientLog, Files, HandoverReceiver, HandoverSender, KeyUse, Memory, Pace, Published,
+    Rules, Seeds, Subscription, Worker, WorkerParts, responder,
 };
 use maser::sys::{PortOptions, UdpPort};
 use maser::wire::SystemVariables;
@@ -125,17 +125,13 @@ fn worker(
     let workers = config.runtime.workers.unwrap_or(1);
     let seeds = Seeds::draw().expect("randomness");
     let log = ClientLog::share(&config.server, workers);
+    let keys = Arc::new(KeyStore::default());
     let parts = WorkerParts {
         ports: ports.collect(),
-        responder: responder(
-            &config.server,
-            rules,
-            log,
-            Arc::new(KeyStore::default()),
-            &seeds,
-        ),
+        responder: responder(&config.server, rules, log, Arc::clone(&keys), &seeds),
         subscription: Subscription::new(Arc::clone(published)),
         counters: Arc::clone(counters),
+        key_use: Arc::new(KeyUse::new(keys)),
         pace: Pace::new(config.runtime.pace),
         poll: mio::Poll::new().expect("epoll"),
         burst_slots: config.runtime.burst,

@@ -16,7 +16,8 @@ use maser::auth::{Key, KeyStore, KeyType};
 use maser::config::Pace as PaceConfig;
 use maser::node::counters::{Event, WorkerCounters};
 use maser::node::{
-    Handover, HandoverReceiver, HandoverSender, Pace, Published, Subscription, Worker, WorkerParts,
+    Handover, HandoverReceiver, HandoverSender, KeyUse, Pace, Published, Subscription, Worker,
+    WorkerParts,
 };
 use maser::server::{
     AccessRule, AccessTable, Chance, ClientTable, ClientsAsked, ClientsListing, InterleavedTable,
@@ -110,6 +111,7 @@ fn worker(
         leak_log2: 1,
         kod_log2: Some(1),
     };
+    let keys = Arc::new(keys());
     let responder = Responder::new(ResponderParts {
         access: access(),
         require_auth: AccessTable::new(&[rule([127, 0, 8, 0], true)]),
@@ -118,7 +120,7 @@ fn worker(
         interleaved: Some(InterleavedTable::new(4096)),
         limiter: Some(RateLimiter::new(limit)),
         poll_min: Some(-8),
-        keys: Arc::new(keys()),
+        keys: Arc::clone(&keys),
         silent_unsynchronised: false,
         chance: Chance::new(1),
     });
@@ -127,6 +129,7 @@ fn worker(
         responder,
         subscription: Subscription::new(Arc::clone(published)),
         counters: Arc::clone(counters),
+        key_use: Arc::new(KeyUse::new(keys)),
         pace: Pace::new(PaceConfig::Spin),
         poll: mio::Poll::new().expect("epoll"),
         burst_slots: BURST,
@@ -279,7 +282,7 @@ fn hand_over(sender: &HandoverSender, worker: &mut Worker) -> u64 {
     let mut inside = 0;
     let messages = [
         Handover::Access(access()),
-        Handover::Keys(Arc::new(keys())),
+        Handover::Keys(Arc::new(KeyUse::new(Arc::new(keys())))),
         Handover::Clients(Box::new(ClientsListing::new(ClientsAsked::From(0), 8))),
     ];
     for message in messages {

@@ -4,8 +4,9 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use super::{
-    ClockConfig, CommandConfig, Config, Families, HardwareConfig, Pace, RecordsConfig, RtcConfig,
-    RuntimeConfig, ServerConfig, SourcesConfig, Steer, TimeConfig, Unsynchronised,
+    ClockConfig, CommandConfig, Config, Families, HardwareConfig, MonitoringConfig, Pace,
+    RecordsConfig, RtcConfig, RuntimeConfig, ServerConfig, SourcesConfig, Steer, TimeConfig,
+    Unsynchronised,
 };
 use crate::client::SelectionOptions;
 use crate::discipline::{AuthSelectMode, LeapMode};
@@ -55,6 +56,11 @@ impl Default for Config {
                 banner_lines: 32,
                 log_change_s: 1.0,
                 dump_directory: None,
+            },
+            monitoring: MonitoringConfig {
+                address: None,
+                ready_distance_s: 0.1,
+                drain_s: 0,
             },
             runtime: RuntimeConfig {
                 workers: None,

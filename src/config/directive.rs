@@ -28,7 +28,7 @@ pub(super) use access::Who;
 pub(super) use clock::{ClockLine, LEAP_MODES};
 pub(super) use command::{CommandAddress, CommandLine};
 pub(super) use hardware::RECEIVE_FILTERS;
-pub(super) use ours::{PACES, STEERS, UNSYNCHRONISED};
+pub(super) use ours::{MonitoringLine, PACES, STEERS, UNSYNCHRONISED};
 pub(super) use source::{AUTH_SELECT_MODES, SourcesLine};
 
 /// What becomes of a directive.
@@ -93,6 +93,7 @@ pub(super) enum Directive {
     Local(Local),
     LockAll,
     Maxclockerror(f64),
+    Monitoring(MonitoringLine),
     Noclientlog,
     Pace(Pace),
     Pidfile(PathBuf),

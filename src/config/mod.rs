@@ -91,6 +91,8 @@ pub struct Config {
     pub records: RecordsConfig,
     /// chronyc's access.
     pub command: CommandConfig,
+    /// What others may see of us over HTTP, and when we say that we are fit to serve.
+    pub monitoring: MonitoringConfig,
     /// For the process and its threads.
     pub runtime: RuntimeConfig,
     /// `keyfile`
@@ -219,6 +221,17 @@ pub struct CommandConfig {
     pub rate_limit: Option<RateLimit>,
     /// `opencommands`
     pub open: Vec<&'static str>,
+}
+
+/// What is seen of us over HTTP.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MonitoringConfig {
+    /// `metrics`: where besides the socket in the file system; `None`: nowhere.
+    pub address: Option<SocketAddr>,
+    /// `readydistance` in seconds: with a larger root distance we say that we are not fit to serve.
+    pub ready_distance_s: f64,
+    /// `drain` in seconds: how long we go on serving after a request to end, saying that we are not fit to.
+    pub drain_s: u32,
 }
 
 /// A `refclock` line.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::command::{CommandPorts, Commands, Crew};
 use super::kernel_form::Kernel;
 use super::log::{self as log_sink, LogOptions};
+use super::metrics::Metrics;
 use super::placement::Placement;
 use super::ports::{PortError, Ports};
 use super::responders::{Queues, Responders};
@@ -134,7 +135,7 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
         .transpose()?;
     settle(config, options, &ports)?;
     warn_of_missing_stamps(&ports);
-    let queues = Queues::of(&ports).map_err(system("sockets"))?;
+    let queues = Arc::new(Queues::of(&ports).map_err(system("sockets"))?);
     let published = timekeeper.published();
     let ports_at = ports.addresses;
     let mut responders = Responders::start(config, cpus, ports.by_worker, &keys, &published)?;
@@ -142,11 +143,8 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
         let mut addresses = ports_at.iter();
         addresses.any(|address| address.is_ipv6() == is_v6)
     };
-    timekeeper.watch(Crew::new(
-        responders.counters(),
-        responders.handovers(),
-        [serves(false), serves(true)],
-    ));
+    let crew = Crew::new(responders.hands(), [serves(false), serves(true)]);
+    timekeeper.watch(crew, ports_at.clone(), Arc::clone(&queues));
     introduce(&ports_at, responders.count(), options);
     log_sink::begin_to_limit();
     let end_ns = options
@@ -210,13 +208,14 @@ fn start_timekeeper(
         None
     };
     let seed = random::array().map_err(system("randomness"))?;
-    let ports = if options.purpose == Purpose::Keep {
-        CommandPorts::open(config)
+    let (ports, metrics) = if options.purpose == Purpose::Keep {
+        let metrics = Metrics::open(config).map_err(system("epoll"))?;
+        (CommandPorts::open(config), Some(metrics))
     } else {
-        CommandPorts::none()
+        (CommandPorts::none(), None)
     };
     let commands = Commands::new(config, ports, seed);
-    Timekeeper::new(&config.time, sources, commands).map_err(system("timekeeper"))
+    Timekeeper::new(config, sources, commands, metrics).map_err(system("timekeeper"))
 }
 
 /// `-s`

@@ -12,16 +12,15 @@ use std::time::Duration;
 
 use mio::Waker;
 
-use super::Apart;
-use crate::auth::KeyStore;
+use super::{Apart, KeyUse};
 use crate::server::{AccessTable, ClientsListing, InterleavedHeld};
 
 /// A message. On its way back it holds what the worker had before.
 pub enum Handover {
     /// `allow` and `deny` have changed.
     Access(AccessTable),
-    /// The key file was read again.
-    Keys(Arc<KeyStore>),
+    /// The key file was read again: the keys, and counters for them.
+    Keys(Arc<KeyUse>),
     /// How many replies to interleaved clients are kept is to be filled in.
     Interleaved(InterleavedHeld),
     /// Some of the clients are to be listed.
@@ -139,7 +138,7 @@ mod tests {
     #[test]
     fn a_worker_that_does_not_look_is_not_waited_for_long() {
         let (sender, receiver) = HandoverSender::new(None);
-        let message = || Handover::Keys(Arc::default());
+        let message = || Handover::Keys(Arc::new(KeyUse::new(Arc::default())));
         for _ in 0..MESSAGES {
             assert!(sender.exchange(message(), || {}).is_err());
         }

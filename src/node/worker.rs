@@ -14,6 +14,7 @@ use mio::{Events, Interest, Poll, Token};
 use super::counters::{Event, WorkerCounters};
 use super::departure::{Departure, Sealing};
 use super::handover::{Handover, HandoverReceiver};
+use super::key_use::KeyUse;
 use super::pace::{Next, Pace};
 use super::publish::Subscription;
 use super::queue::Queue;
@@ -59,6 +60,8 @@ pub struct WorkerParts {
     pub subscription: Subscription,
     /// Where it counts.
     pub counters: Arc<WorkerCounters>,
+    /// Where it counts what the responder's keys are used for.
+    pub key_use: Arc<KeyUse>,
     /// How it waits.
     pub pace: Pace,
     /// Where it parks. A waker for it, if any, has the highest token there is.
@@ -75,6 +78,7 @@ pub struct Worker {
     responder: Responder,
     subscription: Subscription,
     counters: Arc<WorkerCounters>,
+    key_use: Arc<KeyUse>,
     pace: Pace,
     poll: Poll,
     events: Events,
@@ -97,6 +101,7 @@ struct Port {
     stamps: Stamps,
     /// Where its queue's size can be changed.
     queue: Option<Queue>,
+    is_v6: bool,
     /// Since the clock was stepped the queue was not seen empty: stamps may be of the time before.
     holds_old_stamps: bool,
 }
@@ -110,6 +115,7 @@ impl Port {
             .is_ok()
             .then(|| Queue::new(full_bytes));
         Self {
+            is_v6: udp.address().is_ipv6(),
             udp,
             stamps: Stamps::new(),
             queue,
@@ -130,6 +136,8 @@ impl Port {
 struct Kept {
     slot: usize,
     plan: Plan,
+    /// How long the request had waited when the burst was taken. Who waited longer than a second gets no reply.
+    waited_ns: u32,
     /// Whether the kernel is asked to stamp its departure.
     stamped: bool,
 }
@@ -158,6 +166,7 @@ impl Worker {
             responder: parts.responder,
             subscription: parts.subscription,
             counters: parts.counters,
+            key_use: parts.key_use,
             pace: parts.pace,
             poll: parts.poll,
             departure: Departure::default(),
@@ -212,10 +221,14 @@ impl Worker {
 
     /// Puts in force what the timekeeper has handed over.
     pub fn take_handovers(&mut self) {
-        let responder = &mut self.responder;
+        let (responder, key_use) = (&mut self.responder, &mut self.key_use);
         self.handovers.take_all(|message| match message {
             Handover::Access(table) => responder.swap_access(table),
-            Handover::Keys(keys) => responder.swap_keys(keys),
+            Handover::Keys(keys) => {
+                // The keys there were stay with their counters, so nothing is freed here.
+                responder.swap_keys(&mut Arc::clone(keys.keys()));
+                std::mem::swap(key_use, keys);
+            }
             Handover::Interleaved(held) => {
                 *held = responder
                     .interleaved()
@@ -282,12 +295,14 @@ impl Worker {
         while from < replies {
             let to = (from + part).min(replies);
             sealing = sealing.read_soon_after();
+            let taken_ns = sealing.monotonic_ns.saturating_sub(now.monotonic_ns);
             if self.steps.seen(sealing).is_some() {
                 // The receive timestamps are of another time than the transmit timestamps would be.
                 self.counters.add(Event::ClockStepped, replies - from);
                 self.clock_stepped();
                 break;
             }
+            self.note_residence(from..to, taken_ns);
             self.send(port, from..to, sealing);
             from = to;
         }
@@ -327,6 +342,7 @@ impl Worker {
             monotonic_ns,
         } = now;
         let believed = !self.ports[port].holds_old_stamps;
+        let is_v6 = self.ports[port].is_v6;
         let (mut stamped, mut interleaved, mut oldest_ns) = (0, 0, 0);
         let sample = self.place_to_sample(received, monotonic_ns);
         for slot in 0..received {
@@ -349,15 +365,21 @@ impl Worker {
                 monotonic_ns,
             };
             let packet = self.burst.payload_mut(slot, datagram.len);
+            let first = packet.first().copied().unwrap_or_default();
+            self.counters.count_kind(first, is_v6);
             let outcome = self.responder.prepare(&arrival, packet);
             self.counters.count(&outcome);
             if let Outcome::Answer(plan) = outcome {
                 let place = self.burst.kept();
                 interleaved += usize::from(plan.exchange == Exchange::Interleaved);
                 let stamped = plan.exchange != Exchange::Basic || sample == Some(place);
+                if let Some(key) = plan.key {
+                    self.key_use.count(key);
+                }
                 self.kept[place] = Kept {
                     slot,
                     plan,
+                    waited_ns: u32::try_from(waited_ns).unwrap_or(u32::MAX),
                     stamped,
                 };
                 self.burst.keep(slot, &datagram, plan.len, stamped);
@@ -376,6 +398,18 @@ impl Worker {
                 .set(Event::InterleavedEvicted, table.evicted());
         }
         oldest_ns
+    }
+
+    /// Notes how long requests have stayed whose replies are sealed now, so long after the burst was taken.
+    fn note_residence(&self, places: Range<usize>, taken_ns: u64) {
+        let residence = self.counters.residence();
+        let mut sum_ns = 0;
+        for kept in &self.kept[places] {
+            let stayed_ns = u64::from(kept.waited_ns) + taken_ns;
+            residence.record(stayed_ns);
+            sum_ns += stayed_ns;
+        }
+        residence.add_sum(sum_ns);
     }
 
     /// Makes the queue as large as it should be.
@@ -566,6 +600,7 @@ impl Sealed {
 const NOTHING: Kept = Kept {
     slot: 0,
     plan: Plan::UNSIGNED,
+    waited_ns: 0,
     stamped: false,
 };
 

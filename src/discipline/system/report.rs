@@ -166,6 +166,12 @@ impl<K: KernelClock> System<K> {
         all
     }
 
+    /// Names that no address was found for yet.
+    pub fn unresolved(&self) -> usize {
+        let has_source = |id| self.sources.values().any(|source| source.name_id == id);
+        self.names.keys().filter(|id| !has_source(**id)).count()
+    }
+
     /// What the clock follows: its name, where anything is followed.
     pub fn followed(&self) -> Option<SourceName> {
         let followed = self.followed.as_ref()?;

@@ -1,39 +1,54 @@
 //! The responders as commands reach them: what is new is handed to each, what they remember is asked for.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
 use crate::auth::KeyStore;
 use crate::node::counters::{Counts, WorkerCounters};
-use crate::node::{Handover, HandoverSender, Worker};
+use crate::node::{Handover, HandoverSender, KeyUse, Worker};
 use crate::server::{AccessTable, ClientsListing, InterleavedHeld};
+
+/// One of them.
+pub(in crate::node) struct Hand {
+    /// Its core, if it has one of its own.
+    pub(in crate::node) cpu: Option<usize>,
+    /// What it counts.
+    pub(in crate::node) counters: Arc<WorkerCounters>,
+    /// By which things are handed to it.
+    pub(in crate::node) sender: HandoverSender,
+    /// The uses of its keys; of several stores while it was not seen to have taken the last.
+    pub(in crate::node) key_use: Vec<Arc<KeyUse>>,
+}
 
 /// All of them.
 #[derive(Default)]
 pub(in crate::node) struct Crew {
-    counters: Vec<Arc<WorkerCounters>>,
-    senders: Vec<HandoverSender>,
+    hands: Vec<Hand>,
+    /// Uses of keys by those who have others now.
+    former_key_use: BTreeMap<u32, u64>,
     /// Whether a port is open for IPv4, and for IPv6.
     families: [bool; 2],
 }
 
 impl Crew {
     /// As they were started.
-    pub(in crate::node) const fn new(
-        counters: Vec<Arc<WorkerCounters>>,
-        senders: Vec<HandoverSender>,
-        families: [bool; 2],
-    ) -> Self {
+    pub(in crate::node) const fn new(hands: Vec<Hand>, families: [bool; 2]) -> Self {
         Self {
-            counters,
-            senders,
+            hands,
+            former_key_use: BTreeMap::new(),
             families,
         }
     }
 
+    /// Each of them.
+    pub(in crate::node) fn hands(&self) -> &[Hand] {
+        &self.hands
+    }
+
     /// How many there are.
     pub(super) const fn len(&self) -> usize {
-        self.senders.len()
+        self.hands.len()
     }
 
     /// Whether a port is open for the family.
@@ -42,8 +57,18 @@ impl Crew {
     }
 
     /// What they have counted, in sum.
-    pub(super) fn counts(&self) -> Counts {
-        Counts::sum(self.counters.iter().map(|one| one.snapshot()))
+    pub(in crate::node) fn counts(&self) -> Counts {
+        Counts::sum(self.hands.iter().map(|hand| hand.counters.snapshot()))
+    }
+
+    /// How often each key was used, by its identifier: those in force, and others if they were used before.
+    pub(in crate::node) fn key_use(&self) -> BTreeMap<u32, u64> {
+        let mut uses = self.former_key_use.clone();
+        let stores = self.hands.iter().flat_map(|hand| &hand.key_use);
+        for (key, count) in stores.flat_map(|one| one.counts()) {
+            *uses.entry(key.0).or_default() += count;
+        }
+        uses
     }
 
     /// Puts another table of `allow` and `deny` in force.
@@ -55,9 +80,10 @@ impl Crew {
         table: &AccessTable,
         mut inline: Option<&mut Worker>,
     ) -> io::Result<()> {
-        for sender in &self.senders {
+        for hand in &self.hands {
             let message = Handover::Access(table.clone());
-            sender.exchange(message, || look(inline.as_deref_mut()))?;
+            hand.sender
+                .exchange(message, || look(inline.as_deref_mut()))?;
         }
         Ok(())
     }
@@ -67,22 +93,36 @@ impl Crew {
     /// # Errors
     /// A worker does not answer.
     pub(super) fn rekey(
-        &self,
+        &mut self,
         keys: &Arc<KeyStore>,
         mut inline: Option<&mut Worker>,
     ) -> io::Result<()> {
-        for sender in &self.senders {
-            let message = Handover::Keys(Arc::clone(keys));
-            sender.exchange(message, || look(inline.as_deref_mut()))?;
+        for hand in &mut self.hands {
+            let key_use = Arc::new(KeyUse::new(Arc::clone(keys)));
+            // It may take them later than it is waited for.
+            hand.key_use.push(Arc::clone(&key_use));
+            let message = Handover::Keys(key_use);
+            let answer = hand
+                .sender
+                .exchange(message, || look(inline.as_deref_mut()))?;
+            let Handover::Keys(before) = answer else {
+                continue;
+            };
+            hand.key_use.retain(|one| !Arc::ptr_eq(one, &before));
+            for (key, count) in before.counts().filter(|(_, count)| *count > 0) {
+                *self.former_key_use.entry(key.0).or_default() += count;
+            }
         }
         Ok(())
     }
 
     /// What is kept for interleaved clients, in sum; of those workers that answer.
     pub(super) fn interleaved(&self, mut inline: Option<&mut Worker>) -> InterleavedHeld {
-        let answers = self.senders.iter().filter_map(|sender| {
+        let answers = self.hands.iter().filter_map(|hand| {
             let message = Handover::Interleaved(InterleavedHeld::default());
-            let answer = sender.exchange(message, || look(inline.as_deref_mut()));
+            let answer = hand
+                .sender
+                .exchange(message, || look(inline.as_deref_mut()));
             match answer {
                 Ok(Handover::Interleaved(held)) => Some(held),
                 _ => None,
@@ -102,10 +142,10 @@ impl Crew {
         mut inline: Option<&mut Worker>,
     ) -> io::Result<ClientsListing> {
         let message = Handover::Clients(Box::new(listing));
-        let answer = self
-            .senders
-            .get(worker)
-            .map(|sender| sender.exchange(message, || look(inline.as_deref_mut())));
+        let answer = self.hands.get(worker).map(|hand| {
+            hand.sender
+                .exchange(message, || look(inline.as_deref_mut()))
+        });
         match answer {
             Some(Ok(Handover::Clients(listing))) => Ok(*listing),
             Some(Err(error)) => Err(error),

@@ -23,8 +23,10 @@ use crate::wire::SystemVariables;
 /// Requests of chronyc so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::node) struct CommandCounts {
-    pub(super) hits: u64,
-    pub(super) drops: u64,
+    /// All.
+    pub(in crate::node) hits: u64,
+    /// Those that were not answered because of `cmdratelimit`.
+    pub(in crate::node) drops: u64,
 }
 
 /// What is kept for those who ask.

@@ -12,10 +12,11 @@ mod reports;
 use std::net::IpAddr;
 use std::os::fd::RawFd;
 
-pub(super) use crew::Crew;
-pub(super) use desk::{Around, make_step, matches};
+pub(super) use crew::{Crew, Hand};
+pub(super) use desk::{Around, CommandCounts, make_step, matches};
 pub(super) use new_source::source_spec;
-pub(super) use ports::CommandPorts;
+pub(super) use ports::{CommandPorts, claim, open_to_all, owner};
+pub(super) use reports::tracking;
 
 use self::desk::{Clerk, Desk};
 use self::ports::Sender;
@@ -49,6 +50,16 @@ impl Commands {
     /// Those who serve have begun.
     pub(super) fn watch(&mut self, crew: Crew) {
         self.desk.crew = crew;
+    }
+
+    /// Those who serve.
+    pub(super) const fn crew(&self) -> &Crew {
+        &self.desk.crew
+    }
+
+    /// Requests so far.
+    pub(super) const fn counts(&self) -> CommandCounts {
+        self.desk.counts
     }
 
     /// What becomes readable when there is a request.

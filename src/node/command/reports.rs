@@ -14,7 +14,7 @@ use crate::sys::clock;
 use crate::wire::{LeapIndicator, NtpTimestamp, ReferenceId, SystemVariables};
 
 /// `tracking`
-pub(super) fn tracking(
+pub(in crate::node) fn tracking(
     process: Option<&SystemProcess>,
     variables: &SystemVariables,
 ) -> TrackingReport {
