@@ -100,6 +100,15 @@ impl Rates {
         self.readings.push_back(reading);
     }
 
+    /// Datagrams a second taken in, second by second, the oldest first.
+    pub(super) fn history(&self) -> Vec<f64> {
+        let pairs = self.readings.iter().zip(self.readings.iter().skip(1));
+        let spans = pairs.map(|(earlier, later)| later.since(earlier));
+        spans
+            .map(|span| span.rate(span.counts.received()))
+            .collect()
+    }
+
     /// What came in the last so many seconds, or since there are readings; `None` of less than two.
     pub(super) fn over(&self, seconds: usize) -> Option<Span> {
         let newest = self.readings.len().checked_sub(1)?;
@@ -143,5 +152,8 @@ mod tests {
         assert!((rate(10) - 95.5).abs() < 1e-9, "{}", rate(10));
         assert!((rate(60) - 70.5).abs() < 1e-9, "{}", rate(60));
         assert!((rate(1000) - rate(60)).abs() < 1e-9);
+        let history = rates.history();
+        assert_eq!(history.len(), 60);
+        assert!((history[0] - 41.0).abs() < 1e-9 && (history[59] - 100.0).abs() < 1e-9);
     }
 }

@@ -20,6 +20,7 @@
 //! | `sources_unresolved` | names without an address |
 //! | `requests.total` | since the start: `received`, `answered`, `signed`, `kiss`, `interleaved`, `dropped`, `queue_dropped`, `sent` |
 //! | `requests.rates` | the same a second, over the last `1s`, `10s`, `60s`; `null` in the first second |
+//! | `requests.history[]` | datagrams a second taken in, in each of the last sixty seconds, the oldest first |
 //! | `requests.outcomes[]` | `outcome`, `total`, `rate` (over 10 s), `is_drop`: each datagram ends in one of them |
 //! | `requests.kinds[]` | `family`, `version` (0 to 7), `mode`, `total`; those that came |
 //! | `workers[]` | `worker`, `cpu` (`null`: none of its own), `received`, `rate` (over 10 s), `sent`, `dropped`, `queue_dropped` |
@@ -201,6 +202,7 @@ fn requests(view: &View<'_>, recent: Option<&Span>) -> Value {
     json!({
         "total": total,
         "rates": rates,
+        "history": view.rates.history(),
         "outcomes": outcomes.collect::<Vec<_>>(),
         "kinds": kinds.collect::<Vec<_>>(),
     })
@@ -294,7 +296,7 @@ fn warnings(view: &View<'_>, why_not: Option<&str>, minute: Option<&Span>) -> Ve
     }
     if view.unresolved > 0 {
         all.push(format!(
-            "{} names of sources have no address",
+            "names of sources without an address: {}",
             view.unresolved
         ));
     }
