@@ -32,6 +32,31 @@ fn split_holds_at_every_length() {
 }
 
 #[test]
+fn http_holds_for_what_clients_send_and_for_what_they_should_not() {
+    let long = [b'A'; 9000];
+    let endless = [&b"GET / HTTP/1.1\r\n"[..], &long].concat();
+    for request in [
+        &b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\n\r\n"[..],
+        b"HEAD /?a HTTP/1.0\n\nrest",
+        b"\r\n\r\nGET / HTTP/1.0\r\n\r\n",
+        b"POST / HTTP/1.1\r\n\r\n",
+        b"GET / \xff\n\n",
+        b"GET\n\n\n",
+        &long,
+        &endless,
+    ] {
+        properties::http(request);
+    }
+}
+
+proptest! {
+    #[test]
+    fn http_holds_for_any_lines(text in "[A-Z]{1,5}[ /?a-z\r\n:.0-9HTP-]{0,200}") {
+        properties::http(text.as_bytes());
+    }
+}
+
+#[test]
 fn frame_holds_for_datagrams_cut_anywhere_and_changed_anywhere() {
     // An Ethernet frame with an IPv4 header without options, UDP, 48 bytes; then the same in IPv6.
     let mut v4 = vec![0; 90];

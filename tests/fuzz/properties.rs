@@ -18,6 +18,7 @@ use maser::control::{
     TRACKING_REPLY_LEN, TrackingReport, answer,
 };
 use maser::discipline::{Drift, LeapTable};
+use maser::node::metrics::http::{self, Reading};
 use maser::server::{
     AccessRule, AccessTable, Arrival, Chance, ClientTable, InterleavedTable, Outcome, RateLimit,
     RateLimiter, Responder, ResponderParts, Subnet,
@@ -63,6 +64,24 @@ pub(crate) fn split(bytes: &[u8]) {
     }
     assert_eq!(covered, split.authenticated_len);
     assert_eq!(walk.rest().len(), trailer);
+}
+
+/// A request over HTTP, as it comes piece by piece: what was refused stays refused, what is whole stays the same, and
+/// nothing longer than the limit is waited for. What is whole names a path.
+pub(crate) fn http(bytes: &[u8]) {
+    let mut settled = None;
+    for len in 0..=bytes.len() {
+        let reading = http::read(&bytes[..len]);
+        if let Reading::Whole(request) = reading {
+            assert!(request.path.starts_with('/') && !request.path.contains('?'));
+            assert!(request.path.bytes().all(|byte| byte.is_ascii_graphic()));
+        }
+        match settled {
+            Some(before) => assert_eq!(reading, before, "at {len}"),
+            None if reading != Reading::Partial => settled = Some(reading),
+            None => assert!(len < http::REQUEST_LEN_MAX, "still waiting at {len}"),
+        }
+    }
 }
 
 /// A frame off the wire: it is a UDP datagram or none, and turned twice it is what it was.

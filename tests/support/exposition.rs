@@ -75,7 +75,7 @@ struct Reader {
     families: BTreeMap<String, Family>,
     /// Of the family that is read, with its HELP and TYPE.
     current: Option<(String, bool, bool)>,
-    seen: BTreeSet<(String, Vec<(String, String)>)>,
+    seen: BTreeSet<(String, Pairs)>,
 }
 
 impl Reader {
@@ -213,8 +213,12 @@ fn check_name(name: &str, kind: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn labels(text: &str) -> Result<(Vec<(String, String)>, &str), String> {
-    let (mut all, mut rest) = (Vec::<(String, String)>::new(), text);
+/// Labels in their order.
+type Pairs = Vec<(String, String)>;
+
+/// The labels from behind the brace, and what follows them.
+fn labels(text: &str) -> Result<(Pairs, &str), String> {
+    let (mut all, mut rest) = (Pairs::new(), text);
     loop {
         let (name, after) = rest.split_once("=\"").ok_or("no label's value")?;
         if !is_name(name) || all.iter().any(|(other, _)| other == name) {
