@@ -71,7 +71,7 @@ fn of_sources(process: &SystemProcess) -> String {
     let unresolved = system.unresolved();
     let mut states = BTreeMap::<_, usize>::new();
     for source in &sources {
-        *states.entry(words::state(source.state)).or_default() += 1;
+        *states.entry(words::state(source)).or_default() += 1;
     }
     let mut parts: Vec<String> = states
         .iter()
