@@ -42,7 +42,7 @@ fn settled(told: &Told) -> Exposition {
         let made = ["answered", "answered_signed", "kiss", "kiss_signed"].map(outcome);
         let unsent = figures.count("maser_replies_unsent_total", &[]);
         let sent = figures.count("maser_replies_total", &[]);
-        let is_settled = sent + unsent == made.iter().sum();
+        let is_settled = sent + unsent == made.iter().sum::<u64>();
         if !is_settled {
             figures = told.figures();
         }
