@@ -108,7 +108,7 @@ mod tests {
         assert!(starts("maser served for 12.3 s"));
         assert!(starts("receive timestamps: 75.000 % the kernel's"));
         assert!(starts(
-            "transmit timestamps: +0.50 us off in the mean, 99 % within 1.000 us, by 2 stamps"
+            "transmit timestamps: +0.50 us off in the mean, 99 % within 0.750 us, by 2 stamps"
         ));
         assert!(starts("worker 0 on core 0: received 4 (100.0 %)"));
         assert!(starts("worker 1 on no core of its own: received 0 (0.0 %)"));

@@ -1,7 +1,6 @@
 //! Figures that add up: received is the sum over outcomes, and what the harness has sent.
 
 use std::process::Command;
-use std::thread::sleep;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -34,23 +33,6 @@ pub(crate) fn assert_adds_up(figures: &Exposition) -> u64 {
     received
 }
 
-/// The figures between two turns of the worker: a reply is counted a little after the outcome that led to it.
-fn settled(told: &Told) -> Exposition {
-    let mut figures = told.figures();
-    within(Duration::from_secs(5), "all replies are counted", || {
-        let outcome = |outcome| figures.count("maser_requests_total", &[("outcome", outcome)]);
-        let made = ["answered", "answered_signed", "kiss", "kiss_signed"].map(outcome);
-        let unsent = figures.count("maser_replies_unsent_total", &[]);
-        let sent = figures.count("maser_replies_total", &[]);
-        let is_settled = sent + unsent == made.iter().sum::<u64>();
-        if !is_settled {
-            figures = told.figures();
-        }
-        is_settled
-    });
-    figures
-}
-
 /// Of a histogram, in all.
 #[track_caller]
 fn observed(figures: &Exposition, name: &str) -> u64 {
@@ -63,7 +45,7 @@ fn observed(figures: &Exposition, name: &str) -> u64 {
 #[test]
 fn sums_are_what_the_harness_has_sent_to_the_packet() {
     let told = Told::start(&["workers 2"]);
-    let (before, uptime_s) = (settled(&told), told.status()["uptime"].as_f64());
+    let (before, uptime_s) = (told.figures_at_rest(), told.status()["uptime"].as_f64());
     let asked = assert_adds_up(&before);
     assert!(asked > 0, "the start has asked");
     let mix = "basic=4,signed=3,interleaved=2,badmac=1,unknownkey=1";
@@ -79,7 +61,7 @@ fn sums_are_what_the_harness_has_sent_to_the_packet() {
             .and_then(|one| one["sent"].as_u64())
             .filter(|sent| *sent > 0)
     };
-    let after = settled(&told);
+    let after = told.figures_at_rest();
     let received = assert_adds_up(&after);
     let kinds = ["basic", "signed", "interleaved", "badmac", "unknownkey"];
     let all: u64 = kinds.iter().filter_map(|kind| of(kind)).sum();
@@ -115,7 +97,7 @@ fn sums_are_what_the_harness_has_sent_to_the_packet() {
 #[test]
 fn kinds_and_refusals_have_their_labels() {
     let told = Told::start(&["deny 127.9.0.0/16", "requireauth 127.8.0.0/16"]);
-    let before = assert_adds_up(&settled(&told));
+    let before = assert_adds_up(&told.figures_at_rest());
     Client::new(&told.node, "::1").ask(&request(3, 3, 1));
     Client::new(&told.node, "127.0.0.1").ask(&request(2, 1, 2));
     let stranger = Client::new(&told.node, "127.9.0.1");
@@ -130,7 +112,7 @@ fn kinds_and_refusals_have_their_labels() {
         let figures = told.figures();
         figures.count("maser_received_total", &[]) == before + 8
     });
-    let figures = settled(&told);
+    let figures = told.figures_at_rest();
     assert_adds_up(&figures);
     let kind = |family, version, mode| {
         let labels = [("family", family), ("version", version), ("mode", mode)];
@@ -158,7 +140,7 @@ fn kinds_and_refusals_have_their_labels() {
 #[test]
 fn under_overload_what_came_is_the_sum_over_outcomes_and_the_rest_is_counted_apart() {
     let told = Told::start(&["burst 1", "ratelimit interval 1 burst 8 leak 2"]);
-    let asked = assert_adds_up(&settled(&told));
+    let asked = assert_adds_up(&told.figures_at_rest());
     // The process stands still while requests come, so that its queue must overflow; then it goes on.
     let pid = told.node.pid().to_string();
     let signal = |name: &str| {
@@ -172,13 +154,7 @@ fn under_overload_what_came_is_the_sum_over_outcomes_and_the_rest_is_counted_apa
         panic!("one step is expected");
     };
     let (sent, errors) = (count(step, "sent"), count(step, "send_errors"));
-    let mut figures = told.figures();
-    within(Duration::from_secs(20), "its queue is empty", || {
-        let before = figures.count("maser_received_total", &[]);
-        sleep(Duration::from_millis(200));
-        figures = told.figures();
-        figures.count("maser_received_total", &[]) == before
-    });
+    let figures = told.figures_at_rest();
     let received = assert_adds_up(&figures) - asked;
     let lost = figures.count("maser_queue_dropped_total", &[]);
     assert!(lost > 0, "{sent} were sent, {received} received");
