@@ -4,6 +4,7 @@ mod bench;
 mod doctor;
 mod exit;
 mod keygen;
+mod report;
 mod serve;
 mod version;
 
@@ -35,6 +36,8 @@ enum Command {
     Keygen(keygen::Keygen),
     Bench(Box<bench::Bench>),
     Doctor(doctor::Doctor),
+    #[command(flatten)]
+    Report(report::Report),
 }
 
 /// Does what the process's arguments say.
@@ -60,6 +63,7 @@ pub fn run() -> Exit {
         Some(Command::Keygen(keygen)) => keygen.run(),
         Some(Command::Bench(bench)) => bench.run(),
         Some(Command::Doctor(doctor)) => doctor.run(),
+        Some(Command::Report(report)) => report.run(),
         None => complain("maser: expected a command; see maser --help", Exit::Usage),
     }
 }
