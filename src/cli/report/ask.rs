@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::ArgAction;
 
 use super::Failure;
-use super::names::Naming;
+use super::names::Names;
 use super::sheet::Form;
 use crate::config::ChronydAddress;
 use crate::control::SourceAddress;
@@ -26,7 +26,7 @@ pub(super) struct Ask {
     /// Print JSON: names in snake_case with their units; signs as with -c.
     #[arg(long)]
     json: bool,
-    /// Print addresses; do not look up their names.
+    /// Print addresses; do not look up their names. Always so with -c and --json.
     #[arg(short = 'n', long)]
     numeric: bool,
     /// Print sources by the names they have in the configuration.
@@ -66,12 +66,10 @@ impl Ask {
         }
     }
 
-    pub(super) const fn naming(&self) -> Naming {
-        match (self.source_names, self.numeric) {
-            (true, is_numeric) => Naming::Configuration { is_numeric },
-            (false, true) => Naming::Numeric,
-            (false, false) => Naming::Resolver,
-        }
+    /// chronyc looks nothing up for programs.
+    pub(super) fn names(&self) -> Names {
+        let looks_up = !self.numeric && self.form() == Form::Text;
+        Names::new(self.source_names, looks_up)
     }
 
     /// Who asks.

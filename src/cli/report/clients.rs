@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Failure;
 use super::ask::Ask;
 use super::figures::{age, bits};
-use super::names::column;
+use super::names::Name;
 use super::session::{self, Session};
 use super::sheet::Sheet;
 use crate::cli::Exit;
@@ -71,7 +71,7 @@ impl Clients {
         }
     }
 
-    fn write(&self, sheet: &mut Sheet, client: &ClientReport, name: &str) {
+    fn write(&self, sheet: &mut Sheet, client: &ClientReport, name: &Name) {
         let other = if self.key_exchanges {
             client.nke
         } else {
@@ -79,7 +79,7 @@ impl Clients {
         };
         let ntp = client.ntp;
         sheet
-            .field(column(name, 25), name)
+            .field(name.column(25), &name.text)
             .field(format_args!("  {:6}", ntp.hits), ntp.hits)
             .field(format_args!("  {:5}", ntp.drops), ntp.drops);
         write_interval(sheet, ntp.interval);
@@ -102,9 +102,9 @@ fn write_interval(sheet: &mut Sheet, interval: Option<i8>) {
     };
 }
 
-fn value(client: &ClientReport, name: &str) -> Value {
+fn value(client: &ClientReport, name: &Name) -> Value {
     json!({
-        "name": name,
+        "name": name.text,
         "address": client.address.to_string(),
         "ntp": accesses(client.ntp),
         "ntp_interval_unanswered_log2_s": client.ntp_interval_unanswered,

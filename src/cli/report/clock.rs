@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::figures::{date, letters, moment, numeric_date, yes_or_no};
+use super::names::Name;
 use super::session::Session;
 use super::sheet::Sheet;
 use super::{Failure, json};
@@ -15,14 +16,14 @@ pub(super) fn tracking(session: &mut Session) -> Result<(), Failure> {
     };
     let name = match report.address {
         Some(ip) => session.source_name(Some(ip).into()),
-        None => letters(report.reference_id),
+        None => Name::whole(letters(report.reference_id)),
     };
     session.record(
-        |sheet| write_tracking(sheet, &report, &name),
+        |sheet| write_tracking(sheet, &report, &name.text),
         || {
             json!({
                 "reference_id": json::reference(report.reference_id),
-                "reference_name": name,
+                "reference_name": name.text,
                 "reference_address": report.address.map(|ip| ip.to_string()),
                 "stratum": report.stratum,
                 "reference_time": json::time(report.reference_time),

@@ -55,6 +55,16 @@ fn scaled(seconds: f64) -> Scaled {
     }
 }
 
+/// Parts per million, ten columns, with a sign if wanted: `    -0.001`; large ones without decimals.
+pub(super) fn ppm(value: f64, has_sign: bool) -> String {
+    let decimals = if value.abs() < 99_999.5 { 3 } else { 0 };
+    if has_sign {
+        format!("{value:+10.decimals$}")
+    } else {
+        format!("{value:10.decimals$}")
+    }
+}
+
 /// An age in seconds, four columns: `  17`, ` 21m`, `-` where it is not known.
 pub(super) fn age(seconds: Option<u32>) -> String {
     let Some(seconds) = seconds else {
@@ -65,7 +75,7 @@ pub(super) fn age(seconds: Option<u32>) -> String {
         1200..36_000 => format!("{:3}m", seconds / 60),
         36_000..345_600 => format!("{:3}h", seconds / 3600),
         345_600..86_486_400 => format!("{:3}d", seconds / 86_400),
-        _ => format!("{:3}y", seconds / 31_557_600),
+        _ => format!("{:3}y", seconds / 31_536_000),
     }
 }
 

@@ -29,7 +29,10 @@ pub(super) fn ntpdata(session: &mut Session, source: Option<SourceAddress>) -> R
             continue;
         }
         match session.ask(Question::NtpData(source.source)) {
-            Ok(answer) => record(session, answer)?,
+            Ok(answer) => {
+                session.sheet.turn();
+                record(session, answer)?;
+            }
             Err(error) if error.status() == Some(Status::NoSuchSource) => {}
             Err(error) => return Err(error.into()),
         }
@@ -42,32 +45,23 @@ fn record(session: &mut Session, answer: Answer) -> Result<(), Failure> {
         return Err(Failure::Astray);
     };
     let edition = answer.edition;
-    let remote = report
-        .remote
-        .map_or(SourceAddress::Unspecified, SourceAddress::Ip);
-    let name = match report.remote {
-        Some(_) => session.source_name(remote),
-        None => UNSPECIFIED.to_owned(),
-    };
-    let local = report
-        .local
-        .map_or_else(|| UNSPECIFIED.to_owned(), |ip| ip.to_string());
+    let (remote, local) = (written(report.remote), written(report.local));
     session.record(
         |sheet| {
-            write_remote(sheet, &report, &name, &local);
+            write_remote(sheet, &report, &remote, &local);
             write_header(sheet, &report);
             write_sample(sheet, &report);
             write_counts(sheet, &report, edition);
         },
-        || value(&report, &name, edition),
+        || value(&report, edition),
     );
     Ok(())
 }
 
-fn write_remote(sheet: &mut Sheet, report: &NtpDataReport, name: &str, local: &str) {
+fn write_remote(sheet: &mut Sheet, report: &NtpDataReport, remote: &str, local: &str) {
     sheet
-        .say("\nRemote address  : ")
-        .both(name)
+        .say("Remote address  : ")
+        .both(remote)
         .say(" (")
         .both(id_of(report.remote))
         .say(")\nRemote port     : ")
@@ -95,7 +89,9 @@ fn write_header(sheet: &mut Sheet, report: &NtpDataReport) {
         .both(report.stratum)
         .say("\nPoll interval   : ")
         .both(report.poll)
-        .say(format_args!(" ({poll_s:.0} seconds)\nPrecision       : "))
+        .say(" (")
+        .both(format_args!("{poll_s:.0}"))
+        .say(" seconds)\nPrecision       : ")
         .both(report.precision)
         .say(" (")
         .both(format_args!("{precision_s:.9}"))
@@ -191,9 +187,8 @@ fn counts(report: &NtpDataReport, edition: Edition) -> Vec<(&'static str, &'stat
     all
 }
 
-fn value(report: &NtpDataReport, name: &str, edition: Edition) -> Value {
+fn value(report: &NtpDataReport, edition: Edition) -> Value {
     let mut value = json!({
-        "remote_name": name,
         "remote_address": report.remote.map(|ip| ip.to_string()),
         "remote_port": report.port,
         "local_address": report.local.map(|ip| ip.to_string()),
@@ -222,6 +217,11 @@ fn value(report: &NtpDataReport, name: &str, edition: Edition) -> Value {
         value[name] = json!(count);
     }
     value
+}
+
+/// chronyc never looks these up.
+fn written(ip: Option<IpAddr>) -> String {
+    ip.map_or_else(|| UNSPECIFIED.to_owned(), |ip| ip.to_string())
 }
 
 /// What others that follow it call an address.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Failure;
 use super::ask::Ask;
-use super::names::Names;
+use super::names::{Name, Names};
 use super::sheet::{Form, Sheet};
 use crate::cli::{Exit, complain, print};
 use crate::control::{Question, Reply, Request, SourceAddress, Status};
@@ -32,7 +32,7 @@ pub(super) fn run(
     let made = ask.client(port).and_then(|client| {
         let mut session = Session {
             client,
-            names: Names::new(ask.naming()),
+            names: ask.names(),
             form: ask.form(),
             sheet: Sheet::new(ask.form()),
             values: Vec::new(),
@@ -82,12 +82,12 @@ impl Session {
     }
 
     /// What a source is called.
-    pub(super) fn source_name(&mut self, source: SourceAddress) -> String {
+    pub(super) fn source_name(&mut self, source: SourceAddress) -> Name {
         self.names.source(&mut self.client, source)
     }
 
     /// What a host that is no source is called.
-    pub(super) fn host_name(&mut self, ip: std::net::IpAddr) -> String {
+    pub(super) fn host_name(&mut self, ip: std::net::IpAddr) -> Name {
         self.names.host(ip)
     }
 

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::figures::{age, bits, signed, unsigned};
-use super::names::column;
+use super::figures::{age, bits, ppm, signed, unsigned};
+use super::names::Name;
 use super::session::Session;
 use super::sheet::Sheet;
 use super::{Failure, json};
@@ -13,6 +13,7 @@ use crate::control::{
     AuthMode, AuthReport, Question, Reply, SelectDataReport, SourceAddress, SourceMode,
     SourceReport, SourcestatsReport, Status,
 };
+use crate::wire::LeapIndicator;
 
 /// Which lines.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +66,7 @@ pub(super) fn sources(session: &mut Session, wanted: Wanted) -> Result<(), Failu
                         SourceMode::Refclock => "refclock",
                     },
                     "state": report.state.sign().to_string(),
-                    "name": name,
+                    "name": name.text,
                     "address": json::address(report.source),
                     "stratum": report.stratum,
                     "poll_log2_s": report.poll,
@@ -81,7 +82,7 @@ pub(super) fn sources(session: &mut Session, wanted: Wanted) -> Result<(), Failu
     Ok(())
 }
 
-fn write_source(sheet: &mut Sheet, report: &SourceReport, name: &str) {
+fn write_source(sheet: &mut Sheet, report: &SourceReport, name: &Name) {
     let mode = match report.mode {
         SourceMode::Client => '^',
         SourceMode::Peer => '=',
@@ -91,7 +92,7 @@ fn write_source(sheet: &mut Sheet, report: &SourceReport, name: &str) {
     sheet
         .both(mode)
         .both(report.state.sign())
-        .field(format_args!(" {}", column(name, 27)), name)
+        .field(format_args!(" {}", name.column(27)), &name.text)
         .field(format_args!("  {:2}", report.stratum), report.stratum)
         .field(format_args!("  {:2}", report.poll), report.poll)
         .field(
@@ -135,7 +136,7 @@ pub(super) fn sourcestats(session: &mut Session, wanted: Wanted) -> Result<(), F
             |sheet| write_sourcestats(sheet, &report, &name),
             || {
                 json!({
-                    "name": name,
+                    "name": name.text,
                     "address": json::address(report.source),
                     "samples": report.samples,
                     "runs": report.runs,
@@ -152,11 +153,11 @@ pub(super) fn sourcestats(session: &mut Session, wanted: Wanted) -> Result<(), F
     Ok(())
 }
 
-fn write_sourcestats(sheet: &mut Sheet, report: &SourcestatsReport, name: &str) {
+fn write_sourcestats(sheet: &mut Sheet, report: &SourcestatsReport, name: &Name) {
     let frequency_ppm = 0.0 - report.residual_frequency_ppm;
     let offset_s = 0.0 - report.offset_s;
     sheet
-        .field(column(name, 25), name)
+        .field(name.column(25), &name.text)
         .field(format_args!(" {:3}", report.samples), report.samples)
         .field(format_args!(" {:3}", report.runs), report.runs)
         .field(
@@ -164,11 +165,11 @@ fn write_sourcestats(sheet: &mut Sheet, report: &SourcestatsReport, name: &str) 
             report.span_s,
         )
         .field(
-            format_args!(" {frequency_ppm:+10.3}"),
+            format_args!(" {}", ppm(frequency_ppm, true)),
             format_args!("{frequency_ppm:.3}"),
         )
         .field(
-            format_args!(" {:10.3}", report.skew_ppm),
+            format_args!(" {}", ppm(report.skew_ppm, false)),
             format_args!("{:.3}", report.skew_ppm),
         )
         .field(
@@ -203,7 +204,7 @@ pub(super) fn selectdata(session: &mut Session, wanted: Wanted) -> Result<(), Fa
             || {
                 json!({
                     "state": report.state.letter().to_string(),
-                    "name": name,
+                    "name": name.text,
                     "address": json::address(report.source),
                     "is_authenticated": report.is_authenticated,
                     "configured_options": json::options(report.configured),
@@ -220,13 +221,13 @@ pub(super) fn selectdata(session: &mut Session, wanted: Wanted) -> Result<(), Fa
     Ok(())
 }
 
-fn write_selectdata(sheet: &mut Sheet, report: &SelectDataReport, name: &str) {
+fn write_selectdata(sheet: &mut Sheet, report: &SelectDataReport, name: &Name) {
     let authenticated = if report.is_authenticated { 'Y' } else { 'N' };
     let (low_s, high_s) = (0.0 - report.offset_high_s, 0.0 - report.offset_low_s);
     let leap = json::leap(report.leap);
     sheet
         .both(report.state.letter())
-        .field(format_args!(" {}", column(name, 25)), name)
+        .field(format_args!(" {}", name.column(25)), &name.text)
         .say(" ")
         .both(authenticated);
     write_options(sheet, report.configured);
@@ -245,8 +246,17 @@ fn write_selectdata(sheet: &mut Sheet, report: &SelectDataReport, name: &str) {
             format_args!(" {}", signed(high_s)),
             format_args!("{high_s:.9}"),
         )
-        .field(format_args!("  {}", &leap[..1]), leap)
+        .field(format_args!("  {}", leap_sign(report.leap)), leap)
         .end();
+}
+
+const fn leap_sign(leap: LeapIndicator) -> char {
+    match leap {
+        LeapIndicator::NoWarning => 'N',
+        LeapIndicator::InsertSecond => '+',
+        LeapIndicator::DeleteSecond => '-',
+        LeapIndicator::NotSynchronised => '?',
+    }
 }
 
 /// A letter for each option that is set; the last place is kept for one that is not there yet.
@@ -291,7 +301,7 @@ pub(super) fn authdata(session: &mut Session, wanted: Wanted) -> Result<(), Fail
             |sheet| write_authdata(sheet, &report, &name),
             || {
                 json!({
-                    "name": name,
+                    "name": name.text,
                     "address": json::address(source.source),
                     "mode": mode_name(report.mode),
                     "key_id": report.key_id,
@@ -310,10 +320,10 @@ pub(super) fn authdata(session: &mut Session, wanted: Wanted) -> Result<(), Fail
     Ok(())
 }
 
-fn write_authdata(sheet: &mut Sheet, report: &AuthReport, name: &str) {
+fn write_authdata(sheet: &mut Sheet, report: &AuthReport, name: &Name) {
     let mode = mode_name(report.mode);
     sheet
-        .field(column(name, 27), name)
+        .field(name.column(27), &name.text)
         .field(format_args!(" {mode:>4}"), mode)
         .field(format_args!(" {:5}", report.key_id), report.key_id)
         .field(format_args!(" {:4}", report.key_type), report.key_type)
@@ -415,7 +425,7 @@ S: * followed, + combined; N noselect, M too few samples, s not synchronised, b 
    O another orphan leads, T trusted ones disagree, x falseticker, W more sources needed,
    P others are preferred, U waits for an update, D too far, L frequency differs.
 Auth: authenticated. COpts, EOpts: options configured and used: Noselect, Prefer, Trust,
-   Require. Interval: our clock is ahead by between these. Leap: Normal, Insert, Delete, Not synchronised.
+   Require. Interval: our clock is ahead by between these. Leap: N none, + insert, - delete, ? not synchronised.
 
 ";
 const AUTHDATA_LEGEND: &str = "
