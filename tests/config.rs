@@ -175,7 +175,7 @@ fn how_many_directives_are_honoured() {
     }
     let ours = directives().count() - CHRONYS.len();
     assert_eq!(
-        ours, 10,
+        ours, 12,
         "a new directive of ours needs its place in the manual"
     );
 }
@@ -338,7 +338,8 @@ fn sourcedir_skips_what_is_wrong_and_says_so() {
         ),
     ]);
     let loaded = load_main(&world).unwrap();
-    let hosts = loaded.config.sources.sources.iter();
+    let found = &loaded.config.sources.directories[0];
+    let hosts = found.sources.iter();
     let hosts: Vec<&str> = hosts.map(|spec| spec.host.as_str()).collect();
     assert_eq!(hosts, ["a"], "a line without its end may be half of one");
     assert_eq!(
@@ -348,6 +349,9 @@ fn sourcedir_skips_what_is_wrong_and_says_so() {
          /run/dhcp/a.sources:4: port: expected server or pool or peer; skipped\n"
     );
     assert!(loaded.not_in_force.is_empty());
+    let (sources, again) = found.read(&world);
+    assert_eq!(sources, found.sources);
+    assert_eq!(again, loaded.notices);
 }
 
 #[test]
@@ -420,6 +424,8 @@ fn honoured_line() -> impl Strategy<Value = String> {
         "keyfile /k",
         "pidfile /p",
         "pidfile /",
+        "metrics [::1]:9123",
+        "metrics 192.0.2.1:9123",
         "ratelimit",
     ]);
     prop_oneof![
@@ -444,6 +450,8 @@ fn honoured_line() -> impl Strategy<Value = String> {
         (1..=1024usize).prop_map(|burst| format!("burst {burst}")),
         (0..=10_000u32).prop_map(|micros| format!("busypoll {micros}")),
         (0..=100u8).prop_map(|priority| format!("sched_priority {priority}")),
+        seconds().prop_map(|seconds| format!("readydistance {seconds}")),
+        (0..=3600u32).prop_map(|seconds| format!("drain {seconds}")),
     ]
 }
 

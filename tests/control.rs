@@ -11,6 +11,10 @@ use maser::wire::{LeapIndicator, ReferenceId};
 
 #[path = "control/csv.rs"]
 mod csv;
+#[path = "control/mutated.rs"]
+mod mutated;
+#[path = "control/newer.rs"]
+mod newer;
 
 const SEQUENCE: u32 = 0x0102_0304;
 

@@ -18,8 +18,8 @@ use maser::auth::KeyStore;
 use maser::config::{self, Config, Origin};
 use maser::node::counters::WorkerCounters;
 use maser::node::{
-    Apart, ClientLog, Files, Memory, Pace, Published, Seeds, Subscription, Worker, WorkerParts,
-    responder,
+    Apart, ClientLog, Files, HandoverReceiver, HandoverSender, KeyUse, Memory, Pace, Published,
+    Rules, Seeds, Subscription, Worker, WorkerParts, responder,
 };
 use maser::sys::{PortOptions, UdpPort};
 use maser::wire::SystemVariables;
@@ -109,6 +109,7 @@ fn configuration(lines: &[&str]) -> Config {
 /// What a worker's thread does at start, on ports of its own.
 fn worker(
     config: &Config,
+    (rules, handovers): (Rules, HandoverReceiver),
     sockets: usize,
     published: &Arc<Published>,
     counters: &Arc<WorkerCounters>,
@@ -124,14 +125,17 @@ fn worker(
     let workers = config.runtime.workers.unwrap_or(1);
     let seeds = Seeds::draw().expect("randomness");
     let log = ClientLog::share(&config.server, workers);
+    let keys = Arc::new(KeyStore::default());
     let parts = WorkerParts {
         ports: ports.collect(),
-        responder: responder(&config.server, log, Arc::new(KeyStore::default()), &seeds),
+        responder: responder(&config.server, rules, log, Arc::clone(&keys), &seeds),
         subscription: Subscription::new(Arc::clone(published)),
         counters: Arc::clone(counters),
+        key_use: Arc::new(KeyUse::new(keys)),
         pace: Pace::new(config.runtime.pace),
         poll: mio::Poll::new().expect("epoll"),
         burst_slots: config.runtime.burst,
+        handovers,
     };
     Worker::new(parts).expect("a worker")
 }
@@ -140,9 +144,11 @@ fn worker(
 fn allocated(config: Config, sockets: usize, owner: usize) -> usize {
     let thread = thread::spawn(move || {
         let published = Published::new(&SystemVariables::not_synchronised(0));
+        let (_sender, handovers) = HandoverSender::new(None);
         OWNER.set(owner);
         let counters = Arc::new(WorkerCounters::default());
-        let worker = worker(&config, sockets, &published, &counters);
+        let rules = Rules::of(&config.server);
+        let worker = worker(&config, (rules, handovers), sockets, &published, &counters);
         OWNER.set(0);
         let bytes = blocks(owner).iter().map(Range::len).sum();
         drop(worker);
@@ -235,8 +241,11 @@ fn no_line_that_a_worker_writes_is_another_threads() {
             let (config, tell) = (config.clone(), tell.clone());
             let (published, counters) = (Arc::clone(&published), Arc::clone(counters));
             let thread = thread::spawn(move || {
+                // Read by the worker, written by nobody.
+                let rules = Rules::of(&config.server);
+                let (_sender, handovers) = HandoverSender::new(None);
                 OWNER.set(owner);
-                let worker = worker(&config, 1, &published, &counters);
+                let worker = worker(&config, (rules, handovers), 1, &published, &counters);
                 OWNER.set(0);
                 tell.send((owner, place(&worker)))
                     .expect("they are waited for");

@@ -15,16 +15,20 @@ use std::time::Duration;
 use maser::auth::{Key, KeyStore, KeyType};
 use maser::config::Pace as PaceConfig;
 use maser::node::counters::{Event, WorkerCounters};
-use maser::node::{Pace, Published, Subscription, Worker, WorkerParts};
+use maser::node::{
+    Handover, HandoverReceiver, HandoverSender, KeyUse, Pace, Published, Subscription, Worker,
+    WorkerParts,
+};
 use maser::server::{
-    AccessRule, AccessTable, Chance, ClientTable, InterleavedTable, RateLimit, RateLimiter,
-    Responder, ResponderParts, Subnet,
+    AccessRule, AccessTable, Chance, ClientTable, ClientsAsked, ClientsListing, InterleavedTable,
+    RateLimit, RateLimiter, Responder, ResponderParts, Subnet,
 };
 use maser::sys::{PortOptions, UdpPort};
 use maser::wire::{KeyId, LeapIndicator, SystemVariables};
 
 const PACKETS: usize = 1_000_000;
 const BURST: usize = 64;
+const INTERLEAVED: [u8; 8] = [9; 8];
 
 thread_local! {
     static CALLS: Cell<u64> = const { Cell::new(0) };
@@ -78,7 +82,20 @@ fn keys() -> KeyStore {
     KeyStore::new(&keys).0
 }
 
-fn worker(published: &Arc<Published>, counters: &Arc<WorkerCounters>) -> (Worker, SocketAddr) {
+fn access() -> AccessTable {
+    let everybody = AccessRule {
+        subnet: Subnet::Any,
+        allow: true,
+        all: false,
+    };
+    AccessTable::new(&[everybody, rule([127, 0, 9, 0], false)])
+}
+
+fn worker(
+    published: &Arc<Published>,
+    counters: &Arc<WorkerCounters>,
+    handovers: HandoverReceiver,
+) -> (Worker, SocketAddr) {
     let port = UdpPort::open(&PortOptions {
         address: "0.0.0.0:0".parse().expect("an address"),
         device: None,
@@ -94,22 +111,16 @@ fn worker(published: &Arc<Published>, counters: &Arc<WorkerCounters>) -> (Worker
         leak_log2: 1,
         kod_log2: Some(1),
     };
+    let keys = Arc::new(keys());
     let responder = Responder::new(ResponderParts {
-        access: AccessTable::new(&[
-            AccessRule {
-                subnet: Subnet::Any,
-                allow: true,
-                all: false,
-            },
-            rule([127, 0, 9, 0], false),
-        ]),
+        access: access(),
         require_auth: AccessTable::new(&[rule([127, 0, 8, 0], true)]),
         // Small, so that strangers push each other out.
         clients: Some(ClientTable::new(4096, [3; 16])),
         interleaved: Some(InterleavedTable::new(4096)),
         limiter: Some(RateLimiter::new(limit)),
         poll_min: Some(-8),
-        keys: Arc::new(keys()),
+        keys: Arc::clone(&keys),
         silent_unsynchronised: false,
         chance: Chance::new(1),
     });
@@ -118,9 +129,11 @@ fn worker(published: &Arc<Published>, counters: &Arc<WorkerCounters>) -> (Worker
         responder,
         subscription: Subscription::new(Arc::clone(published)),
         counters: Arc::clone(counters),
+        key_use: Arc::new(KeyUse::new(keys)),
         pace: Pace::new(PaceConfig::Spin),
         poll: mio::Poll::new().expect("epoll"),
         burst_slots: BURST,
+        handovers,
     });
     (worker.expect("a worker"), address)
 }
@@ -153,6 +166,7 @@ fn packets() -> Vec<Vec<u8>> {
         plain(0x08),
         plain(0x19),
     ];
+    packets[0][40..].copy_from_slice(&INTERLEAVED);
     packets.extend((1..=5).flat_map(|id| [signed(id, 0x23), signed(id, 0x1b)]));
     packets.extend([
         Vec::new(),
@@ -177,21 +191,24 @@ fn a_million_mixed_packets_allocate_nothing() {
     system.stratum = 3;
     let published = Published::new(&system);
     let counters = Arc::new(WorkerCounters::default());
-    let (mut worker, server) = worker(&published, &counters);
+    let (sender, handovers) = HandoverSender::new(None);
+    let (mut worker, server) = worker(&published, &counters, handovers);
     let mut packets = packets();
     let senders: Vec<_> = (0..50u8)
         .map(|number| {
             let host = Ipv4Addr::new(127, 0, 6 + number % 4, 1 + number);
             let sender = UdpSocket::bind((host, 0)).expect("loopback");
             sender.connect(server).expect("loopback");
+            sender.set_nonblocking(true).expect("a flag");
             sender
         })
         .collect();
 
     let (mut sent, mut received, mut allocated) = (0, 0, 0);
     while received < PACKETS {
-        // A client in interleaved mode, which builds on a reply that nobody remembers: this one is remembered.
-        packets[0][24..32].copy_from_slice(&(2 * sent as u64 + 1).to_be_bytes());
+        // A client in interleaved mode, which builds on a reply that nobody remembers, or on one that was.
+        let origin = last_reply(&senders).unwrap_or((2 * sent as u64 + 1).to_be_bytes());
+        packets[0][24..32].copy_from_slice(&origin);
         for _ in 0..BURST {
             // 26 kinds of packet and 50 senders share a factor of 2 only: all pairs of a parity meet.
             let sender = &senders[(sent + sent / packets.len()) % senders.len()];
@@ -202,6 +219,9 @@ fn a_million_mixed_packets_allocate_nothing() {
         }
         if sent % (BURST * 100) == 0 {
             published.publish(&system);
+            let before = CALLS.get();
+            let made = hand_over(&sender, &mut worker);
+            allocated += CALLS.get() - before - made;
         }
         let mut empty_turns = 0;
         while received < sent {
@@ -240,6 +260,43 @@ fn a_million_mixed_packets_allocate_nothing() {
             "{name} was never met: {counts:?}"
         );
     }
+}
+
+/// The receive timestamp of a reply to the client in interleaved mode, which alone has this transmit timestamp.
+fn last_reply(senders: &[UdpSocket]) -> Option<[u8; 8]> {
+    let mut found = None;
+    let mut reply = [0; 100];
+    for sender in senders {
+        while let Ok(len) = sender.recv(&mut reply) {
+            if len == 48 && reply[24..32] == INTERLEAVED {
+                found = reply[32..40].try_into().ok();
+            }
+        }
+    }
+    found
+}
+
+/// New tables for the worker, and a listing of its clients; how often the timekeeper's end allocates for it.
+fn hand_over(sender: &HandoverSender, worker: &mut Worker) -> u64 {
+    let calls = CALLS.get();
+    let mut inside = 0;
+    let messages = [
+        Handover::Access(access()),
+        Handover::Keys(Arc::new(KeyUse::new(Arc::new(keys())))),
+        Handover::Clients(Box::new(ClientsListing::new(ClientsAsked::From(0), 8))),
+    ];
+    for message in messages {
+        let look = || {
+            let before = CALLS.get();
+            worker.take_handovers();
+            inside += CALLS.get() - before;
+        };
+        let back = sender.exchange(message, look).expect("it looks");
+        if let Handover::Clients(listing) = back {
+            assert_eq!(listing.found.len(), 8);
+        }
+    }
+    CALLS.get() - calls - inside
 }
 
 /// Requests that wait too long, then a queue that never empties, so that it is made smaller; how many the worker

@@ -28,6 +28,14 @@ pub struct KeyStore {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyIndex(u32);
 
+impl KeyIndex {
+    /// Which of the store's keys, ascending by identifier, from 0.
+    #[inline]
+    pub const fn place(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// What became of a digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -147,6 +155,11 @@ impl KeyStore {
     /// For an index that a longer store gave.
     pub fn key_type(&self, at: KeyIndex) -> KeyType {
         self.entry(at).key_type
+    }
+
+    /// The keys' identifiers, ascending.
+    pub fn identifiers(&self) -> impl Iterator<Item = KeyId> {
+        self.ids.iter().map(|id| KeyId(*id))
     }
 
     /// Bits of the secret: 128 or 256 for a cipher, what the file holds for a hash. chrony warns of a

@@ -247,6 +247,15 @@ impl Pool {
         self.resolve_from(now_ns);
     }
 
+    /// A source is removed for good, and nothing takes its place; whether the name is good for others.
+    pub fn remove(&mut self, slot: SlotId) -> bool {
+        if let Some(slot) = self.slots.get_mut(slot.0) {
+            *slot = EMPTY;
+        }
+        self.sources_max = self.sources_max.saturating_sub(1);
+        self.sources_max > 0
+    }
+
     /// The slots, in their order.
     pub fn slots(&self) -> impl Iterator<Item = (SlotId, SlotState)> {
         let states = self.slots.iter().map(|slot| slot.state);

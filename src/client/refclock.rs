@@ -153,6 +153,11 @@ impl Refclock {
         &self.options
     }
 
+    /// How it is selected from now on.
+    pub const fn set_select(&mut self, select: SelectOptions) {
+        self.options.select = select;
+    }
+
     /// Which polls had a sample.
     pub const fn reach(&self) -> Reach {
         self.reach

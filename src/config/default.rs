@@ -4,8 +4,9 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use super::{
-    ClockConfig, CommandConfig, Config, Families, HardwareConfig, Pace, RecordsConfig, RtcConfig,
-    RuntimeConfig, ServerConfig, SourcesConfig, Steer, TimeConfig, Unsynchronised,
+    ClockConfig, CommandConfig, Config, Families, HardwareConfig, MonitoringConfig, Pace,
+    RecordsConfig, RtcConfig, RuntimeConfig, ServerConfig, SourcesConfig, Steer, TimeConfig,
+    Unsynchronised,
 };
 use crate::client::SelectionOptions;
 use crate::discipline::{AuthSelectMode, LeapMode};
@@ -34,6 +35,7 @@ impl Default for Config {
             },
             sources: SourcesConfig {
                 sources: Vec::new(),
+                directories: Vec::new(),
                 refclocks: Vec::new(),
                 initial: None,
                 selection: SelectionOptions::default(),
@@ -54,6 +56,11 @@ impl Default for Config {
                 banner_lines: 32,
                 log_change_s: 1.0,
                 dump_directory: None,
+            },
+            monitoring: MonitoringConfig {
+                address: None,
+                ready_distance_s: 0.1,
+                drain_s: 0,
             },
             runtime: RuntimeConfig {
                 workers: None,
@@ -78,6 +85,7 @@ fn clock() -> ClockConfig {
         make_step: None,
         drift_file: None,
         update_skew_max_ppm: 1000.0,
+        manual: false,
         rtc_sync: false,
         correction_time_ratio: 3.0,
         drift_max_ppm: 100_000.0,

@@ -21,14 +21,14 @@ use std::path::PathBuf;
 use super::arguments::Arguments;
 use super::error::{At, Fault};
 use super::line::Word;
-use super::{Follow, HardwareLine, Local, Pace, Steer, Unsynchronised};
+use super::{Follow, HardwareLine, Local, Pace, SourceDirectories, Steer, Unsynchronised};
 use crate::server::RateLimit;
 
 pub(super) use access::Who;
 pub(super) use clock::{ClockLine, LEAP_MODES};
 pub(super) use command::{CommandAddress, CommandLine};
 pub(super) use hardware::RECEIVE_FILTERS;
-pub(super) use ours::{PACES, STEERS, UNSYNCHRONISED};
+pub(super) use ours::{MonitoringLine, PACES, STEERS, UNSYNCHRONISED};
 pub(super) use source::{AUTH_SELECT_MODES, SourcesLine};
 
 /// What becomes of a directive.
@@ -93,6 +93,7 @@ pub(super) enum Directive {
     Local(Local),
     LockAll,
     Maxclockerror(f64),
+    Monitoring(MonitoringLine),
     Noclientlog,
     Pace(Pace),
     Pidfile(PathBuf),
@@ -100,7 +101,7 @@ pub(super) enum Directive {
     Ratelimit(RateLimit),
     Requireauth(Who),
     SchedPriority(u8),
-    Sourcedir(Vec<PathBuf>),
+    Sourcedir(SourceDirectories),
     Sources(SourcesLine),
     Steer(Steer),
     Unsynchronised(Unsynchronised),

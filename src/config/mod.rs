@@ -91,6 +91,8 @@ pub struct Config {
     pub records: RecordsConfig,
     /// chronyc's access.
     pub command: CommandConfig,
+    /// What others may see of us over HTTP, and when we say that we are fit to serve.
+    pub monitoring: MonitoringConfig,
     /// For the process and its threads.
     pub runtime: RuntimeConfig,
     /// `keyfile`
@@ -162,6 +164,8 @@ pub struct TimeConfig {
 pub struct SourcesConfig {
     /// `server`, `pool`, `peer`, in their order.
     pub sources: Vec<SourceSpec>,
+    /// `sourcedir`, in their order.
+    pub directories: Vec<SourceDirectories>,
     /// `refclock`, in their order; each has letters of its own.
     pub refclocks: Vec<RefclockSpec>,
     /// `initstepslew`
@@ -184,6 +188,22 @@ pub struct SourcesConfig {
     pub bind_device: Option<String>,
 }
 
+/// A `sourcedir` line.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct SourceDirectories {
+    /// Of files of the same name the one in the earlier directory counts.
+    pub directories: Vec<PathBuf>,
+    /// `server`, `pool`, `peer` of the files there.
+    pub sources: Vec<SourceSpec>,
+}
+
+impl SourceDirectories {
+    /// What the files say now, for `reload sources`; with what is wrong with them, which costs a line only.
+    pub fn read(&self, outside: &dyn Outside) -> (Vec<SourceSpec>, Vec<Notice>) {
+        read::sources(&self.directories, outside)
+    }
+}
+
 /// Who may ask and steer us with chronyc, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandConfig {
@@ -201,6 +221,17 @@ pub struct CommandConfig {
     pub rate_limit: Option<RateLimit>,
     /// `opencommands`
     pub open: Vec<&'static str>,
+}
+
+/// What is seen of us over HTTP.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MonitoringConfig {
+    /// `metrics`: where besides the socket in the file system; `None`: nowhere.
+    pub address: Option<SocketAddr>,
+    /// `readydistance` in seconds: with a larger root distance we say that we are not fit to serve.
+    pub ready_distance_s: f64,
+    /// `drain` in seconds: how long we go on serving after a request to end, saying that we are not fit to.
+    pub drain_s: u32,
 }
 
 /// A `refclock` line.
@@ -269,6 +300,8 @@ pub struct ClockConfig {
     pub drift_file: Option<DriftFileLine>,
     /// `maxupdateskew`
     pub update_skew_max_ppm: f64,
+    /// `manual`
+    pub manual: bool,
     /// `rtcsync`
     pub rtc_sync: bool,
     /// `corrtimeratio`

@@ -9,8 +9,8 @@ use core::fmt::{self, Display, Formatter, LowerExp};
 
 use super::directive::{PACES, STEERS, UNSYNCHRONISED};
 use super::{
-    ChronydAddress, Config, Families, Follow, Loaded, Local, RuntimeConfig, ServerConfig,
-    TimeConfig,
+    ChronydAddress, Config, Families, Follow, Loaded, Local, MonitoringConfig, RuntimeConfig,
+    ServerConfig, TimeConfig,
 };
 use crate::server::{AccessRule, RateLimit, Subnet};
 use crate::wire::ReferenceId;
@@ -27,6 +27,7 @@ pub fn print(loaded: &Loaded) -> String {
         hardware,
         command,
         records,
+        monitoring,
         runtime,
         key_file,
     } = &loaded.config;
@@ -40,6 +41,7 @@ pub fn print(loaded: &Loaded) -> String {
     hardware::lines(hardware, &mut lines);
     command::lines(command, &mut lines);
     clock::record_lines(records, &mut lines);
+    monitoring_lines(monitoring, &mut lines);
     runtime_lines(runtime, &mut lines);
     if !loaded.not_in_force.is_empty() {
         lines.push("! not in force yet:".to_owned());
@@ -130,6 +132,17 @@ fn time_lines(time: &TimeConfig, lines: &mut Vec<String>) {
         "maxclockerror {}",
         Number(time.max_clock_error_ppm)
     ));
+}
+
+fn monitoring_lines(monitoring: &MonitoringConfig, lines: &mut Vec<String>) {
+    if let Some(address) = monitoring.address {
+        lines.push(format!("metrics {address}"));
+    }
+    lines.push(format!(
+        "readydistance {}",
+        Number(monitoring.ready_distance_s)
+    ));
+    lines.push(format!("drain {}", monitoring.drain_s));
 }
 
 fn runtime_lines(runtime: &RuntimeConfig, lines: &mut Vec<String>) {

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::default::EMBEDDED;
-use super::directive::{self, Directive, Row};
+use super::directive::{self, Directive, Row, SourcesLine};
 use super::error::{At, ConfigError, Fault, Notice, Place};
 use super::line::{self, LINE_LEN_MAX, Word};
-use super::{Origin, Outside, glob};
+use super::{Origin, Outside, SourceDirectories, glob};
+use crate::discipline::SourceSpec;
 
 /// A line that was understood.
 #[derive(Debug)]
@@ -54,6 +55,32 @@ pub(super) fn read(origin: Origin<'_>, outside: &dyn Outside) -> Read {
         }
     }
     reader.read
+}
+
+/// What the files of a `sourcedir` line name now.
+pub(super) fn sources(
+    directories: &[PathBuf],
+    outside: &dyn Outside,
+) -> (Vec<SourceSpec>, Vec<Notice>) {
+    let mut reader = Reader {
+        outside,
+        read: Read::default(),
+        depth: 0,
+        too_deep: false,
+    };
+    let first = directories.first().map_or(Path::new(""), PathBuf::as_path);
+    let source = Source {
+        directive: "sourcedir",
+        ..Source::whole(Place::File(first.into()))
+    };
+    let specs = reader.sources(directories, &source);
+    let mut notices = reader.read.notices;
+    notices.extend(reader.read.errors.into_iter().map(|error| Notice {
+        place: error.place,
+        directive: error.directive,
+        text: format!("{}; skipped", error.fault),
+    }));
+    (specs, notices)
 }
 
 /// What leads to a file: a line, or the command line.
@@ -165,21 +192,20 @@ impl Reader<'_> {
         directive: Directive,
         words: &[Word<'_>],
     ) {
-        match &directive {
-            Directive::Include(pattern) => return self.include(pattern, &source),
+        let directive = match directive {
+            Directive::Include(pattern) => return self.include(&pattern, &source),
             Directive::Confdir(directories) => {
-                for file in self.files(directories, ".conf", &source) {
+                for file in self.files(&directories, ".conf", &source) {
                     self.file(&file, &source);
                 }
                 return;
             }
-            Directive::Sourcedir(directories) => {
-                for file in self.files(directories, ".sources", &source) {
-                    self.sources(&file, &source);
-                }
-            }
-            _ => {}
-        }
+            Directive::Sourcedir(found) => Directive::Sourcedir(SourceDirectories {
+                sources: self.sources(&found.directories, &source),
+                ..found
+            }),
+            other => other,
+        };
         let texts: Vec<_> = words.iter().map(|word| word.text).collect();
         self.read.statements.push(Statement {
             place: source.place,
@@ -229,17 +255,25 @@ impl Reader<'_> {
         files.into_values().collect()
     }
 
-    /// A file of `sourcedir`, in which a mistake costs one line only and is said, not refused.
-    fn sources(&mut self, path: &Path, source: &Source) {
-        let text = match self.outside.read(path) {
-            Ok(text) => text,
-            Err(error) => {
-                let text = format!("cannot read {}: {error}; skipped", path.display());
-                return self.notice(source.place.clone(), source.directive, text);
+    /// What the files of `sourcedir` name.
+    fn sources(&mut self, directories: &[PathBuf], source: &Source) -> Vec<SourceSpec> {
+        let mut specs = Vec::new();
+        for file in self.files(directories, ".sources", source) {
+            match self.outside.read(&file) {
+                Ok(text) => self.source_file(&file, &text, &mut specs),
+                Err(error) => {
+                    let text = format!("cannot read {}: {error}; skipped", file.display());
+                    self.notice(source.place.clone(), source.directive, text);
+                }
             }
-        };
+        }
+        specs
+    }
+
+    /// A file of `sourcedir`, in which a mistake costs one line only and is said, not refused.
+    fn source_file(&mut self, path: &Path, text: &[u8], specs: &mut Vec<SourceSpec>) {
         let file: Arc<Path> = path.into();
-        for (at, (line, ended)) in line::lines(&text).enumerate() {
+        for (at, (line, ended)) in line::lines(text).enumerate() {
             // A line without its end is one that is being written.
             if !ended || line::is_comment(line) {
                 continue;
@@ -254,19 +288,10 @@ impl Reader<'_> {
             };
             let name = words[0].text;
             match directive::parse(&words) {
-                Ok((row, directive)) if SOURCES.contains(&row.name) => {
-                    let texts: Vec<_> = words.iter().map(|word| word.text).collect();
-                    self.read.statements.push(Statement {
-                        place,
-                        column: words[0].column,
-                        row,
-                        directive,
-                        text: texts.join(" "),
-                    });
-                }
+                Ok((_, Directive::Sources(SourcesLine::Source(spec)))) => specs.push(spec),
                 Ok(_) => {
-                    let expected = SOURCES.join(" or ");
-                    self.notice(place, name, format!("expected {expected}; skipped"));
+                    let text = "expected server or pool or peer; skipped".to_owned();
+                    self.notice(place, name, text);
                 }
                 Err(at) => self.notice(place, name, format!("{}; skipped", at.fault)),
             }
@@ -292,5 +317,3 @@ fn text_of(line: &[u8]) -> Result<&str, Fault> {
 
 /// chrony's limit of files that include each other, the first one counted.
 const FILES_DEPTH_MAX: usize = 10;
-/// What a file of `sourcedir` may hold.
-const SOURCES: [&str; 3] = ["server", "pool", "peer"];

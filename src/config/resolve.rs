@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::directive::{
-    ClockLine, CommandAddress, CommandLine, Directive, SourcesLine, Support, Who,
+    ClockLine, CommandAddress, CommandLine, Directive, MonitoringLine, SourcesLine, Support, Who,
 };
 use super::error::{ConfigError, ConfigErrors, Fault, Notice};
 use super::read::{Read, Statement};
 use super::{
-    ClockConfig, CommandConfig, Config, Loaded, Outside, RecordsConfig, RefclockDriver,
-    RefclockSpec, SourcesConfig,
+    ClockConfig, CommandConfig, Config, Loaded, MonitoringConfig, Outside, RecordsConfig,
+    RefclockDriver, RefclockSpec, SourcesConfig,
 };
 use crate::server::{AccessRule, Subnet};
 use crate::wire::ReferenceId;
@@ -62,6 +62,7 @@ fn apply(config: &mut Config, directive: &Directive, outside: &dyn Outside) -> R
         hardware,
         records,
         command,
+        monitoring,
         runtime,
         key_file,
     } = config;
@@ -104,6 +105,7 @@ fn apply(config: &mut Config, directive: &Directive, outside: &dyn Outside) -> R
         Directive::Steer(steer) => runtime.steer = steer,
         Directive::User(user) => runtime.user = Some(user),
         Directive::Workers(workers) => runtime.workers = workers,
+        Directive::Monitoring(line) => apply_monitoring(monitoring, line),
         Directive::Hwtimestamp(line) => {
             let lines = &mut hardware.interfaces;
             lines.retain(|other| other.interface != line.interface);
@@ -112,13 +114,13 @@ fn apply(config: &mut Config, directive: &Directive, outside: &dyn Outside) -> R
         Directive::Hwtstimeout(seconds) => hardware.timeout_s = seconds,
         Directive::Keyfile(file) => *key_file = Some(file),
         Directive::Sources(SourcesLine::Refclock(spec)) => add_refclock(sources, spec)?,
+        Directive::Sourcedir(found) => sources.directories.push(found),
         Directive::Sources(line) => apply_sources(sources, line),
         Directive::Command(line) => apply_command(command, line, outside)?,
         Directive::Clock(line) => apply_clock(clock, records, line),
         // Followed while reading, settled after all lines, or not acted on.
         Directive::Include(_)
         | Directive::Confdir(_)
-        | Directive::Sourcedir(_)
         | Directive::Noclientlog
         | Directive::Checked => {}
     }
@@ -214,6 +216,7 @@ fn apply_clock(clock: &mut ClockConfig, records: &mut RecordsConfig, line: Clock
         ClockLine::Driftfile(file) => clock.drift_file = Some(file),
         ClockLine::Maxupdateskew(ppm) => clock.update_skew_max_ppm = ppm,
         ClockLine::Rtcsync => clock.rtc_sync = true,
+        ClockLine::Manual => clock.manual = true,
         ClockLine::Corrtimeratio(ratio) => clock.correction_time_ratio = ratio,
         ClockLine::Maxdrift(ppm) => clock.drift_max_ppm = ppm,
         ClockLine::Maxslewrate(ppm) => clock.slew_rate_max_ppm = ppm,
@@ -240,6 +243,14 @@ fn apply_clock(clock: &mut ClockConfig, records: &mut RecordsConfig, line: Clock
         ClockLine::Logbanner(lines) => records.banner_lines = lines,
         ClockLine::Logchange(seconds) => records.log_change_s = seconds,
         ClockLine::Dumpdir(directory) => records.dump_directory = Some(directory),
+    }
+}
+
+const fn apply_monitoring(monitoring: &mut MonitoringConfig, line: MonitoringLine) {
+    match line {
+        MonitoringLine::Metrics(address) => monitoring.address = Some(address),
+        MonitoringLine::Readydistance(seconds) => monitoring.ready_distance_s = seconds,
+        MonitoringLine::Drain(seconds) => monitoring.drain_s = seconds,
     }
 }
 

@@ -12,6 +12,7 @@ mod drift;
 mod kernel;
 mod leap;
 mod local;
+mod manual;
 mod rtc;
 mod servo;
 mod smooth;
@@ -23,15 +24,16 @@ pub use drift::Drift;
 pub use kernel::{KernelClock, KernelStatus, NoClock, SimulatedClock};
 pub use leap::{BadLeapTable, LeapAction, LeapDay, LeapMode, LeapState, LeapTable};
 pub use local::{Local, LocalReference};
+pub use manual::{Manual, ManualEntry, ManualUpdate};
 pub use rtc::{RtcCoefficients, RtcReport, RtcTracking, StartTime};
 pub use servo::{
     FallbackDrift, MakeStep, MaxChange, Servo, ServoOptions, Tracking, Update, Verdict,
 };
 pub use smooth::{Smoothing, SmoothingOptions};
 pub use system::{
-    Action, AuthSelectMode, End, InitialStep, Moment, NameId, Notice, Purpose, RawCardSample,
-    RawReading, RawStamp, Record, RefclockReading, RefclockRecord, RtcRecord, SelectionRecord,
-    ServerReport, Severity, SourceId, SourceReport, SourceSpec, System, SystemOptions,
-    TemperatureRecord, TrackingRecord,
+    Action, AuthSelectMode, CannotAdd, End, InitialStep, Moment, NameId, Notice, Purpose,
+    RawCardSample, RawReading, RawStamp, Record, RefclockReading, RefclockRecord, RtcRecord,
+    SelectionRecord, ServerReport, Severity, SourceId, SourceReport, SourceSpec, System,
+    SystemOptions, TemperatureRecord, TrackingRecord,
 };
 pub use tempcomp::{BadPoints, COMPENSATION_MAX_PPM, Tempcomp, TempcompPoints};

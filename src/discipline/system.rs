@@ -6,6 +6,8 @@
 
 mod action;
 mod cards;
+mod manual;
+mod members;
 mod names;
 mod refclock;
 mod report;
@@ -25,6 +27,7 @@ pub use action::{
     SelectionRecord, Severity, SourceId, TemperatureRecord, TrackingRecord,
 };
 pub use cards::RawCardSample;
+pub use members::CannotAdd;
 pub use names::SourceSpec;
 pub use refclock::RawReading;
 pub use report::{ServerReport, SourceReport};
@@ -36,7 +39,8 @@ use self::source::{RegisterOptions, Source, Trouble};
 use self::temperature::Compensation;
 use super::{
     Adjustment, CookedClock, Drift, KernelClock, LeapMode, LeapState, LeapTable, Local,
-    LocalReference, RtcTracking, Servo, ServoOptions, Smoothing, SmoothingOptions, Tempcomp,
+    LocalReference, Manual, RtcTracking, Servo, ServoOptions, Smoothing, SmoothingOptions,
+    Tempcomp,
 };
 use crate::auth::KeyStore;
 use crate::client::{
@@ -80,6 +84,8 @@ pub struct SystemOptions {
     pub leap_mode: LeapMode,
     /// `leapsectz` or `leapseclist`
     pub leap_table: Option<LeapTable>,
+    /// `manual`
+    pub manual: bool,
     /// `smoothtime`
     pub smoothing: Option<SmoothingOptions>,
     /// `tempcomp`
@@ -110,6 +116,7 @@ impl Default for SystemOptions {
             local: None,
             leap_mode: LeapMode::System,
             leap_table: None,
+            manual: false,
             smoothing: None,
             tempcomp: None,
             log_change_s: 1.0,
@@ -188,6 +195,7 @@ pub struct System<K> {
     leap: LeapState,
     smoothing: Option<Smoothing>,
     compensation: Option<Compensation>,
+    manual: Manual,
     rtc: RtcTracking,
     /// Network cards' clocks.
     cards: BTreeMap<u32, HardwareClock>,
@@ -263,6 +271,7 @@ impl<K: KernelClock> System<K> {
             leap: LeapState::new(options.leap_mode, options.leap_table),
             smoothing: options.smoothing.map(Smoothing::new),
             compensation: options.tempcomp.map(Compensation::new),
+            manual: Manual::new(options.manual),
             rtc: RtcTracking::default(),
             cards: BTreeMap::new(),
             local: options.local.map(LocalReference::new),
@@ -619,6 +628,7 @@ impl<K: KernelClock> System<K> {
             }
         }
         self.rtc.shift(change);
+        self.manual.shift(change);
         for clock in self.cards.values_mut() {
             clock.shift(change);
         }

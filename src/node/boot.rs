@@ -5,16 +5,17 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::command::{CommandPorts, Commands};
+use super::command::{CommandPorts, Commands, Crew};
 use super::kernel_form::Kernel;
 use super::log::{self as log_sink, LogOptions};
+use super::metrics::Metrics;
 use super::placement::Placement;
 use super::ports::{PortError, Ports};
 use super::responders::{Queues, Responders};
 use super::summary::Summary;
 use super::timekeeper::{Ending, Timekeeper};
 use super::{PlacementError, keys, start, start_time};
-use crate::auth::{self, KeyStore};
+use crate::auth::KeyStore;
 use crate::config::{Config, Notice, RuntimeConfig};
 use crate::discipline::{End, Purpose};
 use crate::sys::{UdpPort, adjtimex, clock, process, random};
@@ -137,11 +138,17 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
         .transpose()?;
     settle(config, options, &ports)?;
     warn_of_missing_stamps(&ports);
-    let queues = Queues::of(&ports).map_err(system("sockets"))?;
+    let queues = Arc::new(Queues::of(&ports).map_err(system("sockets"))?);
     let published = timekeeper.published();
+    let ports_at = ports.addresses;
     let mut responders = Responders::start(config, cpus, ports.by_worker, &keys, &published)?;
-    timekeeper.watch(responders.counters());
-    introduce(&ports.addresses, responders.count(), options);
+    let serves = |is_v6| {
+        let mut addresses = ports_at.iter();
+        addresses.any(|address| address.is_ipv6() == is_v6)
+    };
+    let crew = Crew::new(responders.hands(), [serves(false), serves(true)]);
+    timekeeper.watch(crew, ports_at.clone(), Arc::clone(&queues));
+    introduce(&ports_at, responders.count(), options);
     let end_ns = options
         .seconds
         .map(|seconds| started_ns.saturating_add(u64::from(seconds) * 1_000_000_000));
@@ -195,13 +202,14 @@ fn start_timekeeper(
         None
     };
     let seed = random::array().map_err(system("randomness"))?;
-    let ports = if options.purpose == Purpose::Keep {
-        CommandPorts::open(config)
+    let (ports, metrics) = if options.purpose == Purpose::Keep {
+        let metrics = Metrics::open(config).map_err(system("epoll"))?;
+        (CommandPorts::open(config), Some(metrics))
     } else {
-        CommandPorts::none()
+        (CommandPorts::none(), None)
     };
     let commands = Commands::new(config, ports, seed);
-    Timekeeper::new(&config.time, sources, commands).map_err(system("timekeeper"))
+    Timekeeper::new(config, sources, commands, metrics).map_err(system("timekeeper"))
 }
 
 /// `-s`
@@ -274,25 +282,8 @@ fn keep_stamping_on() -> Option<UdpPort> {
     .ok()
 }
 
-/// chrony's rule: nothing about a key file is fatal.
 fn load_keys(file: Option<&Path>) -> KeyStore {
-    let Some(file) = file else {
-        return KeyStore::default();
-    };
-    let (keys, warnings) = keys::load(file);
-    for warning in warnings {
-        log::warn!("{warning}");
-    }
-    let hardware = if auth::hardware_accelerated() {
-        "with"
-    } else {
-        "without"
-    };
-    log::info!(
-        "loaded {} symmetric keys; AES {hardware} the processor's instructions",
-        keys.len()
-    );
-    keys
+    file.map_or_else(KeyStore::default, keys::load_and_tell)
 }
 
 /// Memory, priority, user: what needs root, and then root itself goes. No thread has been started yet.

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::apart::stands_apart;
+use super::residence::Residence;
 use super::stamp_error::StampErrors;
 use crate::server::Outcome;
 
@@ -14,6 +15,8 @@ pub enum Event {
     TimestampKernel = Outcome::COUNTERS,
     /// The arrival has no stamp, or an absurd one: the clock was read instead.
     TimestampDaemon,
+    /// Replies in interleaved mode.
+    Interleaved,
     /// Receiving calls that brought datagrams.
     Burst,
     /// Replies the kernel took.
@@ -38,9 +41,10 @@ pub enum Event {
     Parked,
 }
 
-const EVENT_NAMES: [&str; 13] = [
+const EVENT_NAMES: [&str; 14] = [
     "timestamps_kernel",
     "timestamps_daemon",
+    "interleaved",
     "bursts",
     "sent",
     "send_refused",
@@ -63,6 +67,8 @@ const COUNTERS: usize = Outcome::COUNTERS + EVENT_NAMES.len();
 #[repr(align(128))]
 pub struct WorkerCounters {
     counters: [AtomicU64; COUNTERS],
+    kinds: [AtomicU64; KINDS],
+    residence: Residence,
     transmit_errors: StampErrors,
 }
 
@@ -72,6 +78,8 @@ impl Default for WorkerCounters {
     fn default() -> Self {
         Self {
             counters: std::array::from_fn(|_| AtomicU64::new(0)),
+            kinds: std::array::from_fn(|_| AtomicU64::new(0)),
+            residence: Residence::default(),
             transmit_errors: StampErrors::default(),
         }
     }
@@ -82,6 +90,12 @@ impl WorkerCounters {
     #[inline]
     pub fn count(&self, outcome: &Outcome) {
         self.add_at(outcome.counter(), 1);
+    }
+
+    /// Counts what a datagram is by its first byte, 0 where it has none.
+    #[inline]
+    pub fn count_kind(&self, first: u8, is_v6: bool) {
+        add(&self.kinds[Kind::place(first, is_v6)], 1);
     }
 
     /// Adds to an event.
@@ -96,6 +110,12 @@ impl WorkerCounters {
         self.counters[event as usize].store(value, Ordering::Relaxed);
     }
 
+    /// How long those that were answered have stayed.
+    #[inline]
+    pub const fn residence(&self) -> &Residence {
+        &self.residence
+    }
+
     /// By how much sampled replies left at another moment than they said.
     pub const fn transmit_errors(&self) -> &StampErrors {
         &self.transmit_errors
@@ -108,15 +128,57 @@ impl WorkerCounters {
         }))
     }
 
+    /// Datagrams by family, version and mode at about this moment.
+    pub fn kinds(&self) -> impl Iterator<Item = (Kind, u64)> {
+        let counts = self.kinds.iter().map(|one| one.load(Ordering::Relaxed));
+        (0..KINDS).map(Kind::at).zip(counts)
+    }
+
     #[inline]
     fn add_at(&self, at: usize, amount: u64) {
-        let counter = &self.counters[at];
-        counter.store(
-            counter.load(Ordering::Relaxed).wrapping_add(amount),
-            Ordering::Relaxed,
-        );
+        add(&self.counters[at], amount);
     }
 }
+
+#[inline]
+fn add(counter: &AtomicU64, amount: u64) {
+    counter.store(
+        counter.load(Ordering::Relaxed).wrapping_add(amount),
+        Ordering::Relaxed,
+    );
+}
+
+/// What a datagram says that it is, whether or not it is that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// By IPv6.
+    pub is_v6: bool,
+    /// 0 to 7.
+    pub version: u8,
+    /// 0 to 7 (RFC 5905 §7.3).
+    pub mode: u8,
+}
+
+impl Kind {
+    /// The leap indicator, above version and mode, says nothing.
+    #[inline]
+    const fn place(first: u8, is_v6: bool) -> usize {
+        (first & FIRST_MASK) as usize | (is_v6 as usize) << 6
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "three bits each")]
+    const fn at(place: usize) -> Self {
+        Self {
+            is_v6: place >> 6 == 1,
+            version: (place >> 3 & 7) as u8,
+            mode: (place & 7) as u8,
+        }
+    }
+}
+
+/// Version and mode.
+const FIRST_MASK: u8 = 0x3f;
+const KINDS: usize = 2 << 6;
 
 /// Counters as read, of one worker or of several in sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +203,26 @@ impl Counts {
         self.0[..Outcome::COUNTERS].iter().sum()
     }
 
+    /// What has come since an earlier reading.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self(std::array::from_fn(|at| {
+            self.0[at].wrapping_sub(earlier.0[at])
+        }))
+    }
+
+    /// How often datagrams ended in each outcome, by name.
+    pub fn outcomes(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.named().take(Outcome::COUNTERS)
+    }
+
+    /// One outcome's or event's count by its name; 0 where there is none of it.
+    pub fn by_name(&self, name: &str) -> u64 {
+        let mut all = self.named();
+        all.find(|(other, _)| *other == name)
+            .map_or(0, |(_, count)| count)
+    }
+
     /// One event.
     pub const fn event(&self, event: Event) -> u64 {
         self.0[event as usize]
@@ -159,6 +241,21 @@ impl Counts {
 mod tests {
     use super::*;
     use crate::server::{DropReason, Plan};
+
+    #[test]
+    fn kinds_are_counted_by_what_the_first_byte_says() {
+        let counters = WorkerCounters::default();
+        counters.count_kind(0xe3, false);
+        counters.count_kind(0x23, false);
+        counters.count_kind(0x19, true);
+        let moved: Vec<_> = counters.kinds().filter(|(_, count)| *count > 0).collect();
+        let kind = |is_v6, version, mode| Kind {
+            is_v6,
+            version,
+            mode,
+        };
+        assert_eq!(moved, [(kind(false, 4, 3), 2), (kind(true, 3, 1), 1)]);
+    }
 
     #[test]
     fn outcomes_and_events_have_their_own_places() {

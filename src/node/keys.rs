@@ -7,11 +7,28 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use crate::auth::KeyStore;
+use crate::auth::{self, KeyStore};
 use crate::config::keyfile;
 
-/// Loads what loads; the rest are warnings for people, each with file and line (chrony's rule: nothing
-/// about a key file is fatal).
+/// Loads what loads, and says what came of it. chrony's rule: nothing about a key file is fatal.
+pub(super) fn load_and_tell(file: &Path) -> KeyStore {
+    let (keys, warnings) = load(file);
+    for warning in warnings {
+        log::warn!("{warning}");
+    }
+    let hardware = if auth::hardware_accelerated() {
+        "with"
+    } else {
+        "without"
+    };
+    log::info!(
+        "loaded {} symmetric keys; AES {hardware} the processor's instructions",
+        keys.len()
+    );
+    keys
+}
+
+/// Loads what loads; the rest are warnings for people, each with file and line.
 pub(super) fn load(path: &Path) -> (KeyStore, Vec<String>) {
     let place = path.display();
     let (text, mode) = match read(path) {

@@ -8,7 +8,7 @@ use super::counters::WorkerCounters;
 use super::placement::{Placement, PlacementError};
 use super::ports::{BUFFER_BYTES, addresses};
 use super::tables::STACK_BYTES;
-use super::{ClientLog, Worker, keys};
+use super::{ClientLog, KeyUse, Worker, keys};
 use crate::auth::KeyStore;
 use crate::config::Config;
 use crate::server::{AccessTable, ClientTable, InterleavedTable};
@@ -37,6 +37,7 @@ struct WorkerMemory {
     interleaved: usize,
     access: usize,
     counters: usize,
+    key_use: usize,
 }
 
 impl Memory {
@@ -65,6 +66,7 @@ impl Memory {
                 interleaved: log.map_or(0, |log| InterleavedTable::bytes_for(log.interleaved)),
                 access: access.iter().sum(),
                 counters: size_of::<WorkerCounters>(),
+                key_use: KeyUse::bytes_for(keys.len()),
             },
             keys: (keys.len(), keys.memory_bytes()),
             sockets,
@@ -82,8 +84,9 @@ impl Memory {
             interleaved,
             access,
             counters,
+            key_use,
         } = self.worker;
-        bursts + ports + clients + interleaved + access + counters
+        bursts + ports + clients + interleaved + access + counters + key_use
     }
 
     /// Bytes of all workers and the keys.
@@ -113,13 +116,14 @@ impl Display for Memory {
         let beside = "and a hash's secret, or the round keys of AES256";
         line(f, "key", KeyStore::KEY_BYTES, beside)?;
         let of = format!(
-            "bursts {}, ports {}, clients {}, interleaved {}, access {}, counters {}",
+            "bursts {}, ports {}, clients {}, interleaved {}, access {}, counters {}, keys' {}",
             worker.bursts,
             worker.ports,
             worker.clients,
             worker.interleaved,
             worker.access,
-            worker.counters
+            worker.counters,
+            worker.key_use
         );
         line(f, "worker", self.worker_bytes(), &of)?;
         let used = "taken as far as it is used; with lock_all, whole";

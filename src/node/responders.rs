@@ -10,14 +10,16 @@ use std::thread::{self, JoinHandle};
 use mio::{Poll, Waker};
 
 use super::boot::{Fatal, system, worker_priority};
+use super::command::Hand;
 use super::counters::WorkerCounters;
+use super::handover::HandoverSender;
 use super::ports::Ports;
 use super::publish::Published;
 use super::stamp_error::StampErrorCounts;
 use super::summary::Summary;
 use super::tables::STACK_BYTES;
 use super::worker::{WAKE, Worker, WorkerParts};
-use super::{Apart, ClientLog, Pace, Seeds, Subscription, responder};
+use super::{Apart, ClientLog, KeyUse, Pace, Rules, Seeds, Subscription, responder};
 use crate::auth::KeyStore;
 use crate::config::{Config, RuntimeConfig};
 use crate::sys::{UdpPort, clock, process};
@@ -58,11 +60,11 @@ impl Responders {
         }
     }
 
-    /// What they count.
-    pub(super) fn counters(&self) -> Vec<Arc<WorkerCounters>> {
+    /// Each of them, for those who steer them and read what they count; only once.
+    pub(super) fn hands(&mut self) -> Vec<Hand> {
         match self {
-            Self::Workers(workers, _) => workers.counters.clone(),
-            Self::Inline(inline) => vec![Arc::clone(&inline.counters)],
+            Self::Workers(workers, _) => std::mem::take(&mut workers.hands),
+            Self::Inline(inline) => inline.hand.take().into_iter().collect(),
         }
     }
 
@@ -84,29 +86,35 @@ impl Responders {
     }
 }
 
-/// Second descriptors of the ports, to ask the kernel for drops while workers own the first.
-pub(super) struct Queues(Vec<UdpPort>);
+/// Second descriptors of the ports, by worker, to ask the kernel for drops while workers own the first.
+pub(super) struct Queues(Vec<Vec<UdpPort>>);
 
 impl Queues {
     pub(super) fn of(ports: &Ports) -> io::Result<Self> {
-        let clones = ports.by_worker.iter().flatten().map(UdpPort::try_clone);
-        clones.collect::<io::Result<_>>().map(Self)
+        let clones = |ports: &Vec<UdpPort>| ports.iter().map(UdpPort::try_clone).collect();
+        let by_worker = ports.by_worker.iter().map(clones);
+        by_worker.collect::<io::Result<_>>().map(Self)
     }
 
-    fn dropped(&self) -> u64 {
-        self.0
-            .iter()
-            .filter_map(|port| port.dropped().ok())
-            .map(u64::from)
-            .sum()
+    /// Datagrams that the kernel dropped because a worker's queue was full, worker by worker.
+    pub(super) fn dropped_by_worker(&self) -> impl Iterator<Item = u64> {
+        let dropped = |port: &UdpPort| port.dropped().ok().map(u64::from);
+        let by_worker = self.0.iter();
+        by_worker.map(move |ports| ports.iter().filter_map(dropped).sum())
+    }
+
+    /// The same of all.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped_by_worker().sum()
     }
 }
 
 /// Threads, one a core.
 pub(super) struct Workers {
     threads: Vec<JoinHandle<()>>,
-    wakers: Vec<Waker>,
+    wakers: Vec<Arc<Waker>>,
     counters: Vec<Arc<WorkerCounters>>,
+    hands: Vec<Hand>,
     stop: Arc<Apart<AtomicBool>>,
     started_ns: u64,
 }
@@ -124,6 +132,7 @@ impl Workers {
             threads: Vec::new(),
             wakers: Vec::new(),
             counters: Vec::new(),
+            hands: Vec::new(),
             stop: Arc::clone(&stop),
             started_ns: clock::monotonic_ns(),
         };
@@ -131,11 +140,19 @@ impl Workers {
         let (ready, started) = mpsc::channel();
         for (number, (cpu, ports)) in cpus.iter().copied().zip(by_worker).enumerate() {
             let poll = Poll::new().map_err(system("epoll"))?;
-            workers
-                .wakers
-                .push(Waker::new(poll.registry(), WAKE).map_err(system("epoll"))?);
+            let waker = Waker::new(poll.registry(), WAKE).map_err(system("epoll"))?;
+            let waker = Arc::new(waker);
+            let (sender, handovers) = HandoverSender::new(Some(Arc::clone(&waker)));
+            workers.wakers.push(waker);
             let counters = Arc::new(WorkerCounters::default());
             workers.counters.push(Arc::clone(&counters));
+            let key_use = Arc::new(KeyUse::new(Arc::clone(keys)));
+            workers.hands.push(Hand {
+                cpu: Some(cpu),
+                counters: Arc::clone(&counters),
+                sender,
+                key_use: vec![Arc::clone(&key_use)],
+            });
             let seeds = Seeds::draw().map_err(system("randomness"))?;
             let (server, runtime) = (config.server.clone(), config.runtime.clone());
             let subscription = Subscription::new(Arc::clone(published));
@@ -144,12 +161,14 @@ impl Workers {
                 settle_thread(number, cpu, &runtime);
                 let worker = Worker::new(WorkerParts {
                     ports,
-                    responder: responder(&server, client_log, keys, &seeds),
+                    responder: responder(&server, Rules::of(&server), client_log, keys, &seeds),
                     subscription,
                     counters,
+                    key_use,
                     pace: Pace::new(runtime.pace),
                     poll,
                     burst_slots: runtime.burst,
+                    handovers,
                 });
                 match worker {
                     Ok(mut worker) => {
@@ -224,6 +243,7 @@ fn settle_thread(number: usize, cpu: usize, runtime: &RuntimeConfig) {
 pub(super) struct Inline {
     worker: Worker,
     counters: Arc<WorkerCounters>,
+    hand: Option<Hand>,
     started_ns: u64,
 }
 
@@ -237,17 +257,28 @@ impl Inline {
         let counters = Arc::new(WorkerCounters::default());
         let seeds = Seeds::draw().map_err(system("randomness"))?;
         let client_log = ClientLog::share(&config.server, 1);
+        let rules = Rules::of(&config.server);
+        let (sender, handovers) = HandoverSender::new(None);
+        let key_use = Arc::new(KeyUse::new(Arc::clone(keys)));
         let worker = Worker::new(WorkerParts {
             ports: by_worker.into_iter().flatten().collect(),
-            responder: responder(&config.server, client_log, Arc::clone(keys), &seeds),
+            responder: responder(&config.server, rules, client_log, Arc::clone(keys), &seeds),
             subscription: Subscription::new(Arc::clone(published)),
             counters: Arc::clone(&counters),
+            key_use: Arc::clone(&key_use),
             pace: Pace::new(config.runtime.pace),
             poll: Poll::new().map_err(system("epoll"))?,
             burst_slots: config.runtime.burst,
+            handovers,
         });
         Ok(Self {
             worker: worker.map_err(system("starting the responder"))?,
+            hand: Some(Hand {
+                cpu: None,
+                counters: Arc::clone(&counters),
+                sender,
+                key_use: vec![key_use],
+            }),
             counters,
             started_ns: clock::monotonic_ns(),
         })

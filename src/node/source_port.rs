@@ -45,6 +45,16 @@ impl SourcePort {
         Self::connect(peer, SocketAddr::new(*address, options.port), options)
     }
 
+    /// Whether there is a way to the peer.
+    pub(super) fn leads_to(peer: SocketAddr, options: &SourcePortOptions) -> bool {
+        // From a port of its own: nothing must come to it.
+        let options = SourcePortOptions {
+            port: 0,
+            ..options.clone()
+        };
+        Self::open(peer, &options).is_ok()
+    }
+
     /// A port that shares the one at which we serve: a peer's packets come and go there, and those of its address come
     /// here instead of to a worker.
     pub(super) fn open_serving(

@@ -17,23 +17,29 @@ use super::source_port::SourcePortOptions;
 use super::system_process::SystemStart;
 use crate::auth::KeyStore;
 use crate::client::{Role, SelectionOptions};
-use crate::config::{ClockConfig, Config, RefclockSpec, RtcConfig, TempcompCurve, TempcompLine};
+use crate::config::{
+    ClockConfig, Config, RefclockSpec, RtcConfig, SourcesConfig, TempcompCurve, TempcompLine,
+};
 use crate::discipline::{
-    Purpose, ServoOptions, SmoothingOptions, SystemOptions, Tempcomp, TempcompPoints,
+    Purpose, ServoOptions, SmoothingOptions, SourceSpec, SystemOptions, Tempcomp, TempcompPoints,
 };
 use crate::sys::clock;
 use crate::sys::process::Capability;
 
 /// Whether the configuration names anything to take the time from, so that the clock is kept here.
-pub(super) const fn keeps_clock(config: &Config) -> bool {
+pub(super) fn keeps_clock(config: &Config) -> bool {
     let sources = &config.sources;
-    let has_clocks = !sources.refclocks.is_empty();
-    !sources.sources.is_empty() || sources.initial.is_some() || has_clocks
+    // Sources may come later, and times be typed; but who follows another clock has that until then.
+    let may_have = !sources.directories.is_empty() || config.clock.manual;
+    !lines(sources).is_empty()
+        || sources.initial.is_some()
+        || !sources.refclocks.is_empty()
+        || may_have && config.time.follow.is_none()
 }
 
 /// Whether it talks to peers, from the port at which we serve.
 pub(super) fn has_peers(config: &Config) -> bool {
-    let mut sources = config.sources.sources.iter();
+    let mut sources = lines(&config.sources).into_iter();
     config.server.port != 0 && sources.any(|spec| spec.role == Role::Peer)
 }
 
@@ -69,7 +75,7 @@ pub(super) fn system(
     let sources = &config.sources;
     let error_max = config.time.max_clock_error_ppm * PPM;
     let options = SystemOptions {
-        sources: sources.sources.clone(),
+        sources: lines(sources),
         purpose,
         initial: sources.initial.clone(),
         selection: SelectionOptions {
@@ -86,6 +92,7 @@ pub(super) fn system(
         local: config.time.local,
         leap_mode: clock.leap_mode,
         leap_table: leap_file.as_ref().and_then(LeapFile::read),
+        manual: clock.manual,
         smoothing: clock.smoothing.map(|line| SmoothingOptions {
             frequency_max: line.frequency_max_ppm * PPM,
             wander_max: line.wander_max_ppm * PPM,
@@ -121,6 +128,7 @@ pub(super) fn system(
         refclocks: refclocks(&sources.refclocks)?,
         rtc,
         hardware: config.hardware.clone(),
+        directories: sources.directories.clone(),
         sensor: clock.tempcomp.as_ref().map(|line| {
             (
                 line.sensor.clone(),
@@ -128,6 +136,13 @@ pub(super) fn system(
             )
         }),
     })
+}
+
+/// All lines that name sources, those of `sourcedir` behind the others.
+fn lines(sources: &SourcesConfig) -> Vec<SourceSpec> {
+    let found = sources.directories.iter();
+    let found = found.flat_map(|found| &found.sources);
+    sources.sources.iter().chain(found).cloned().collect()
 }
 
 /// Opens the reference clocks.
@@ -155,7 +170,7 @@ pub(super) fn without_effect(config: &Config) -> impl Iterator<Item = &'static s
 }
 
 /// What of `hwtimestamp` is not done, said at the start.
-pub(super) const fn hardware_limits(config: &Config) -> &'static str {
+pub(super) fn hardware_limits(config: &Config) -> &'static str {
     if keeps_clock(config) {
         "hwtimestamp: for exchanges with sources; clients get the kernel's timestamps"
     } else {

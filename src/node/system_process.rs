@@ -30,7 +30,7 @@ use super::source_port::{SourcePort, SourcePortOptions, source_burst};
 use super::steps::{ClockPair, Steps};
 use crate::auth::KeyStore;
 use crate::client::{Port, Request, RequestId, StampSource, unix_near};
-use crate::config::{HardwareConfig, RtcConfig};
+use crate::config::{HardwareConfig, RtcConfig, SourceDirectories};
 use crate::discipline::{
     Action, End, LeapTable, Moment, Notice, RawStamp, Severity, SourceId, System, SystemOptions,
 };
@@ -67,6 +67,8 @@ pub(super) struct SystemStart {
     pub(super) refclocks: Vec<OpenRefclock>,
     /// The real-time clock.
     pub(super) rtc: RtcConfig,
+    /// `sourcedir`
+    pub(super) directories: Vec<SourceDirectories>,
     /// Cards that stamp.
     pub(super) hardware: HardwareConfig,
     /// The sensor of `tempcomp`, and how often it is read.
@@ -122,6 +124,7 @@ impl SystemStart {
             drift_file: self.drift_file,
             dumps_to_read: self.dumps.clone().filter(|_| self.reads_dumps),
             dumps: self.dumps,
+            directories: self.directories,
             end: None,
         };
         if let Some(rtc) = &process.rtc {
@@ -203,6 +206,8 @@ pub(super) struct SystemProcess {
     dumps: Option<DumpFiles>,
     /// `-r`, until all that is in the configuration has an address.
     dumps_to_read: Option<DumpFiles>,
+    /// `sourcedir`, as the files were when they were read last.
+    directories: Vec<SourceDirectories>,
     end: Option<End>,
 }
 

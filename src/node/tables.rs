@@ -56,16 +56,36 @@ impl Seeds {
     }
 }
 
+/// Who may ask a worker, and how: read on its path, and written by nobody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// `allow` and `deny`
+    pub access: AccessTable,
+    /// `requireauth`
+    pub require_auth: AccessTable,
+}
+
+impl Rules {
+    /// As they are configured.
+    pub fn of(server: &ServerConfig) -> Self {
+        Self {
+            access: AccessTable::new(&server.access),
+            require_auth: AccessTable::new(&server.require_auth),
+        }
+    }
+}
+
 /// Allocates a worker's tables, on the thread that will use them: so they lie in the memory of its node.
 pub fn responder(
     server: &ServerConfig,
+    rules: Rules,
     client_log: Option<ClientLog>,
     keys: Arc<KeyStore>,
     seeds: &Seeds,
 ) -> Responder {
     Responder::new(ResponderParts {
-        access: AccessTable::new(&server.access),
-        require_auth: AccessTable::new(&server.require_auth),
+        access: rules.access,
+        require_auth: rules.require_auth,
         clients: client_log.map(|log| ClientTable::new(log.clients, seeds.clients)),
         interleaved: client_log.map(|log| InterleavedTable::new(log.interleaved)),
         limiter: server.rate_limit.map(RateLimiter::new),

@@ -2,23 +2,26 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
-use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook_mio::v1_0::Signals;
 
-use super::command::Commands;
-use super::counters::WorkerCounters;
+use super::command::{Around, Commands, Crew};
+use super::drain::Drain;
 use super::follow::{FollowChronyd, FollowKernel};
+use super::metrics::{Lent, Metrics};
 use super::publish::Published;
+use super::responders::Queues;
 use super::steps::{ClockPair, Steps};
 use super::system_process::{FIRST_PORT, SystemProcess, SystemStart};
 use super::worker::Worker;
-use crate::config::{Follow, TimeConfig};
+use crate::config::{Config, Follow, TimeConfig};
 use crate::discipline::{End, LocalReference};
 use crate::sys::{ClockWatch, clock, random};
 use crate::wire::{NtpDuration, NtpTimestamp, RawTime, SystemVariables};
@@ -29,6 +32,8 @@ const CLOCK: Token = Token(2);
 const RESPONDER: Token = Token(3);
 /// The first of the ports at which commands are taken; there are at most three.
 const COMMANDS: usize = 4;
+/// Whoever asks over HTTP.
+const HTTP: Token = Token(8);
 /// Rounds that a responder without a thread of its own may take before sources have their turn.
 const TURNS: usize = 64;
 /// How often sources are looked at and the record is renewed.
@@ -50,6 +55,11 @@ pub(super) struct Timekeeper {
     poll: Poll,
     signals: Signals,
     commands: Commands,
+    /// None where the program ends by itself.
+    metrics: Option<Metrics>,
+    drain: Drain,
+    /// `drain`, in seconds.
+    drain_s: u32,
 }
 
 enum Source {
@@ -86,12 +96,15 @@ impl Timekeeper {
     /// # Errors
     /// Signals cannot be watched, the kernel has no randomness, or its clock cannot be had.
     pub(super) fn new(
-        config: &TimeConfig,
+        config: &Config,
         sources: Option<SystemStart>,
         commands: Commands,
+        metrics: Option<Metrics>,
     ) -> io::Result<Self> {
+        let drain_s = config.monitoring.drain_s;
+        let config = &config.time;
         let poll = Poll::new()?;
-        let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP])?;
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2])?;
         poll.registry()
             .register(&mut signals, SIGNALS, Interest::READABLE)?;
         let watch = ClockWatch::new()?;
@@ -103,6 +116,12 @@ impl Timekeeper {
             let token = Token(COMMANDS + place);
             poll.registry()
                 .register(&mut SourceFd(&fd), token, Interest::READABLE)?;
+        }
+
+        if let Some(metrics) = &metrics {
+            let fd = metrics.as_raw_fd();
+            poll.registry()
+                .register(&mut SourceFd(&fd), HTTP, Interest::READABLE)?;
         }
 
         let precision = config
@@ -131,6 +150,9 @@ impl Timekeeper {
             poll,
             signals,
             commands,
+            metrics,
+            drain: Drain::default(),
+            drain_s,
         };
         timekeeper.ask();
         if matches!(timekeeper.source, Source::Chronyd(_)) {
@@ -166,6 +188,7 @@ impl Timekeeper {
         }
         let mut events = Events::with_capacity(64);
         let mut has_requests = responder.is_some();
+        let mut is_asked = false;
         loop {
             let wait = if has_requests {
                 Duration::ZERO
@@ -180,8 +203,9 @@ impl Timekeeper {
                 match event.token() {
                     RESPONDER => has_requests = true,
                     CLOCK => _ = self.watch.was_set(),
-                    token if (COMMANDS..FIRST_PORT).contains(&token.0) => {
-                        self.take_commands(token.0 - COMMANDS);
+                    HTTP => is_asked = true,
+                    token if (COMMANDS..HTTP.0).contains(&token.0) => {
+                        self.take_commands(token.0 - COMMANDS, responder.as_deref_mut());
                     }
                     token if token.0 >= FIRST_PORT => {
                         if let Source::System(process) = &mut self.source {
@@ -198,23 +222,55 @@ impl Timekeeper {
                 has_requests = worker.take_turns(TURNS);
             }
             self.turn()?;
+            self.tell_by_http(std::mem::take(&mut is_asked));
             if let Some(ending) = self.ending(end_ns) {
                 return Ok(ending);
             }
         }
     }
 
-    /// Whose counters chronyc is told.
-    pub(super) fn watch(&mut self, counters: Vec<Arc<WorkerCounters>>) {
-        self.commands.watch(counters);
+    /// Those who serve have begun, at these addresses: chronyc and others can ask about them.
+    pub(super) fn watch(&mut self, crew: Crew, addresses: Vec<SocketAddr>, queues: Arc<Queues>) {
+        self.commands.watch(crew);
+        if let Some(metrics) = &mut self.metrics {
+            metrics.watch(addresses, queues);
+        }
     }
 
-    fn take_commands(&mut self, place: usize) {
+    /// Answers those who ask over HTTP, if anybody does or anything else is due there.
+    fn tell_by_http(&mut self, is_asked: bool) {
+        let Some(metrics) = &mut self.metrics else {
+            return;
+        };
+        if !is_asked && clock::monotonic_ns() < metrics.next_deadline() {
+            return;
+        }
+        let process = match &self.source {
+            Source::System(process) => Some(&**process),
+            _ => None,
+        };
+        metrics.turn(Lent {
+            process,
+            variables: &self.system,
+            commands: &self.commands,
+            drains: self.drain.is_on(),
+        });
+    }
+
+    fn take_commands(&mut self, place: usize, inline: Option<&mut Worker>) {
         let process = match &mut self.source {
             Source::System(process) => Some(&mut **process),
             _ => None,
         };
-        self.commands.ready(place, process, &self.system);
+        let around = Around {
+            process,
+            local: &mut self.local,
+            inline,
+            variables: self.system,
+        };
+        self.commands.ready(place, around);
+        // `local` may have changed what we are.
+        self.next_renew_ns = 0;
     }
 
     /// The program ends: what is to be kept is written.
@@ -225,13 +281,32 @@ impl Timekeeper {
     }
 
     fn ending(&mut self, end_ns: Option<u64>) -> Option<Ending> {
-        if let Some(signal) = self.signals.pending().next() {
-            return Some(Ending::Signal(match signal {
-                SIGINT => "SIGINT",
-                SIGQUIT => "SIGQUIT",
-                SIGHUP => "SIGHUP",
-                _ => "SIGTERM",
-            }));
+        let now_ns = clock::monotonic_ns();
+        for signal in self.signals.pending() {
+            let ends = match signal {
+                SIGUSR1 | SIGUSR2 => {
+                    let on = signal == SIGUSR1;
+                    if self.drain.order(on) {
+                        let done = if on {
+                            "draining: others are to serve"
+                        } else {
+                            "serving again"
+                        };
+                        log::warn!("{done}");
+                    }
+                    None
+                }
+                SIGINT => Some("SIGINT"),
+                SIGQUIT => Some("SIGQUIT"),
+                SIGHUP => Some("SIGHUP"),
+                _ => self.drain.end("SIGTERM", self.drain_s, now_ns),
+            };
+            if let Some(name) = ends {
+                return Some(Ending::Signal(name));
+            }
+        }
+        if let Some(name) = self.drain.ended(now_ns) {
+            return Some(Ending::Signal(name));
         }
         if self.commands.ends() {
             return Some(Ending::Signal("shutdown"));
@@ -254,7 +329,12 @@ impl Timekeeper {
             Source::System(process) => process.wait(),
             _ => until(self.next_ask_ns.min(self.next_renew_ns)),
         };
-        end_ns.map_or(work, |end_ns| work.min(until(end_ns)))
+        let http_ns = self.metrics.as_ref().map(Metrics::next_deadline);
+        let others = [end_ns, self.drain.end_ns(), http_ns];
+        others
+            .into_iter()
+            .flatten()
+            .fold(work, |least, at_ns| least.min(until(at_ns)))
     }
 
     /// Does what is due.

@@ -13,12 +13,16 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::counters::{Event, WorkerCounters};
 use super::departure::{Departure, Sealing};
+use super::handover::{Handover, HandoverReceiver};
+use super::key_use::KeyUse;
 use super::pace::{Next, Pace};
 use super::publish::Subscription;
 use super::queue::Queue;
 use super::stamps::{Asked, Stamps};
 use super::steps::{ClockPair, Steps};
-use crate::server::{Arrival, Exchange, Outcome, Plan, Responder};
+use crate::server::{
+    Arrival, Exchange, InterleavedHeld, InterleavedTable, Outcome, Plan, Responder,
+};
 use crate::sys::{Burst, Timespec, TransmitStamp, UdpPort, busy_poll_epoll, clock};
 use crate::wire::{HeaderView, NtpDuration, NtpTimestamp, PACKET_LEN_MAX, RawTime};
 
@@ -56,12 +60,16 @@ pub struct WorkerParts {
     pub subscription: Subscription,
     /// Where it counts.
     pub counters: Arc<WorkerCounters>,
+    /// Where it counts what the responder's keys are used for.
+    pub key_use: Arc<KeyUse>,
     /// How it waits.
     pub pace: Pace,
     /// Where it parks. A waker for it, if any, has the highest token there is.
     pub poll: Poll,
     /// Datagrams per system call.
     pub burst_slots: usize,
+    /// What the timekeeper hands over.
+    pub handovers: HandoverReceiver,
 }
 
 /// Serves its ports.
@@ -70,6 +78,7 @@ pub struct Worker {
     responder: Responder,
     subscription: Subscription,
     counters: Arc<WorkerCounters>,
+    key_use: Arc<KeyUse>,
     pace: Pace,
     poll: Poll,
     events: Events,
@@ -82,6 +91,7 @@ pub struct Worker {
     woken: bool,
     steps: Steps,
     renewed: Timespec,
+    handovers: HandoverReceiver,
 }
 
 /// One of its sockets.
@@ -91,6 +101,7 @@ struct Port {
     stamps: Stamps,
     /// Where its queue's size can be changed.
     queue: Option<Queue>,
+    is_v6: bool,
     /// Since the clock was stepped the queue was not seen empty: stamps may be of the time before.
     holds_old_stamps: bool,
 }
@@ -104,6 +115,7 @@ impl Port {
             .is_ok()
             .then(|| Queue::new(full_bytes));
         Self {
+            is_v6: udp.address().is_ipv6(),
             udp,
             stamps: Stamps::new(),
             queue,
@@ -124,6 +136,8 @@ impl Port {
 struct Kept {
     slot: usize,
     plan: Plan,
+    /// How long the request had waited when the burst was taken. Who waited longer than a second gets no reply.
+    waited_ns: u32,
     /// Whether the kernel is asked to stamp its departure.
     stamped: bool,
 }
@@ -152,11 +166,13 @@ impl Worker {
             responder: parts.responder,
             subscription: parts.subscription,
             counters: parts.counters,
+            key_use: parts.key_use,
             pace: parts.pace,
             poll: parts.poll,
             departure: Departure::default(),
             steps: Steps::default(),
             renewed: Timespec::default(),
+            handovers: parts.handovers,
         })
     }
 
@@ -183,6 +199,7 @@ impl Worker {
     /// Serves until `stop` is set; who sets it also wakes the worker.
     pub fn run(&mut self, stop: &AtomicBool) {
         while !stop.load(Ordering::Relaxed) {
+            self.take_handovers();
             let received = self.turn();
             match self.pace.after_turn(received, clock::monotonic_ns()) {
                 Next::Spin => std::hint::spin_loop(),
@@ -200,6 +217,29 @@ impl Worker {
         let _ = self.poll.poll(&mut self.events, Some(Duration::ZERO));
         self.woken = true;
         (0..turns).all(|_| self.turn() > 0)
+    }
+
+    /// Puts in force what the timekeeper has handed over.
+    pub fn take_handovers(&mut self) {
+        let (responder, key_use) = (&mut self.responder, &mut self.key_use);
+        self.handovers.take_all(|message| match message {
+            Handover::Access(table) => responder.swap_access(table),
+            Handover::Keys(keys) => {
+                // The keys there were stay with their counters, so nothing is freed here.
+                responder.swap_keys(&mut Arc::clone(keys.keys()));
+                std::mem::swap(key_use, keys);
+            }
+            Handover::Interleaved(held) => {
+                *held = responder
+                    .interleaved()
+                    .map_or_else(InterleavedHeld::default, InterleavedTable::held);
+            }
+            Handover::Clients(listing) => {
+                if let Some(clients) = responder.clients_mut() {
+                    clients.fill(listing);
+                }
+            }
+        });
     }
 
     /// One round over all ports; how many datagrams it took in.
@@ -255,12 +295,14 @@ impl Worker {
         while from < replies {
             let to = (from + part).min(replies);
             sealing = sealing.read_soon_after();
+            let taken_ns = sealing.monotonic_ns.saturating_sub(now.monotonic_ns);
             if self.steps.seen(sealing).is_some() {
                 // The receive timestamps are of another time than the transmit timestamps would be.
                 self.counters.add(Event::ClockStepped, replies - from);
                 self.clock_stepped();
                 break;
             }
+            self.note_residence(from..to, taken_ns);
             self.send(port, from..to, sealing);
             from = to;
         }
@@ -300,7 +342,8 @@ impl Worker {
             monotonic_ns,
         } = now;
         let believed = !self.ports[port].holds_old_stamps;
-        let (mut stamped, mut oldest_ns) = (0, 0);
+        let is_v6 = self.ports[port].is_v6;
+        let (mut stamped, mut interleaved, mut oldest_ns) = (0, 0, 0);
         let sample = self.place_to_sample(received, monotonic_ns);
         for slot in 0..received {
             let datagram = self.burst.datagram(slot);
@@ -322,20 +365,28 @@ impl Worker {
                 monotonic_ns,
             };
             let packet = self.burst.payload_mut(slot, datagram.len);
+            let first = packet.first().copied().unwrap_or_default();
+            self.counters.count_kind(first, is_v6);
             let outcome = self.responder.prepare(&arrival, packet);
             self.counters.count(&outcome);
             if let Outcome::Answer(plan) = outcome {
                 let place = self.burst.kept();
+                interleaved += usize::from(plan.exchange == Exchange::Interleaved);
                 let stamped = plan.exchange != Exchange::Basic || sample == Some(place);
+                if let Some(key) = plan.key {
+                    self.key_use.count(key);
+                }
                 self.kept[place] = Kept {
                     slot,
                     plan,
+                    waited_ns: u32::try_from(waited_ns).unwrap_or(u32::MAX),
                     stamped,
                 };
                 self.burst.keep(slot, &datagram, plan.len, stamped);
             }
         }
         self.counters.add(Event::Burst, 1);
+        self.counters.add(Event::Interleaved, interleaved);
         self.counters.add(Event::TimestampKernel, stamped);
         self.counters
             .add(Event::TimestampDaemon, received - stamped);
@@ -347,6 +398,18 @@ impl Worker {
                 .set(Event::InterleavedEvicted, table.evicted());
         }
         oldest_ns
+    }
+
+    /// Notes how long requests have stayed whose replies are sealed now, so long after the burst was taken.
+    fn note_residence(&self, places: Range<usize>, taken_ns: u64) {
+        let residence = self.counters.residence();
+        let mut sum_ns = 0;
+        for kept in &self.kept[places] {
+            let stayed_ns = u64::from(kept.waited_ns) + taken_ns;
+            residence.record(stayed_ns);
+            sum_ns += stayed_ns;
+        }
+        residence.add_sum(sum_ns);
     }
 
     /// Makes the queue as large as it should be.
@@ -537,6 +600,7 @@ impl Sealed {
 const NOTHING: Kept = Kept {
     slot: 0,
     plan: Plan::UNSIGNED,
+    waited_ns: 0,
     stamped: false,
 };
 

@@ -38,6 +38,22 @@ impl Subnet {
     }
 }
 
+impl Subnet {
+    /// Whether every address of the other is one of this.
+    pub fn contains(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Any, _) => true,
+            (Self::V4(_, length), Self::V4(address, inner)) => {
+                length <= inner && Self::new(address.into(), length) == Some(self)
+            }
+            (Self::V6(_, length), Self::V6(address, inner)) => {
+                length <= inner && Self::new(address.into(), length) == Some(self)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// The upper `length` of `width` bits set.
 const fn mask(length: u8, width: u8) -> u128 {
     if length == 0 {
@@ -56,6 +72,17 @@ pub struct AccessRule {
     pub allow: bool,
     /// The word `all`: it also removes every rule that came before and lies within the subnet.
     pub all: bool,
+}
+
+impl AccessRule {
+    /// Puts a rule behind others. Those that it makes void go, so that a list does not grow by repetition.
+    pub fn join(self, rules: &mut Vec<Self>) {
+        rules.retain(|old| {
+            let is_within = self.all && self.subnet.contains(old.subnet);
+            old.subnet != self.subnet && !is_within
+        });
+        rules.push(self);
+    }
 }
 
 /// Rules of one family, compiled: answer `i` holds from `starts[i]` to the address before the next.
@@ -361,6 +388,11 @@ mod tests {
                 })
                 .collect();
             let table = AccessTable::new(&rules);
+            let mut joined = Vec::new();
+            for rule in &rules {
+                rule.join(&mut joined);
+            }
+            prop_assert_eq!(AccessTable::new(&joined), table.clone());
             for probe in probes.iter().map(|bits| bits & 0xc0c0_0303) {
                 prop_assert_eq!(table.allows(IpAddr::V4(probe.into())), naive(&rules, probe));
             }

@@ -50,6 +50,11 @@ impl Client {
         answered: true,
     };
 
+    /// Whose record it is.
+    pub fn address(&self) -> IpAddr {
+        IpAddr::from(self.address).to_canonical()
+    }
+
     fn note_hit(&mut self, now_ns: u64) {
         if self.last_hit_ns != 0 {
             let elapsed = now_ns.saturating_sub(self.last_hit_ns);
@@ -62,6 +67,62 @@ impl Client {
         }
         self.last_hit_ns = now_ns;
         self.hits = self.hits.saturating_add(1);
+    }
+}
+
+/// Which clients are asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientsAsked {
+    /// Those at this place of the table and after it.
+    From(usize),
+    /// The one with this address.
+    Of(IpAddr),
+}
+
+/// Some of the clients of a table, as a listing of chronyc's `clients` wants them.
+#[derive(Clone, Debug)]
+pub struct ClientsListing {
+    /// Which are wanted.
+    pub asked: ClientsAsked,
+    /// Those with fewer requests are left out.
+    pub hits_min: u32,
+    /// What was counted of them begins anew.
+    pub resets: bool,
+    /// Those that were found.
+    pub found: Vec<Client>,
+    /// The place to go on with.
+    pub next: usize,
+    /// How many places there are.
+    pub places: usize,
+}
+
+impl ClientsListing {
+    /// With room for so many clients.
+    pub fn new(asked: ClientsAsked, room: usize) -> Self {
+        Self {
+            asked,
+            hits_min: 0,
+            resets: false,
+            found: Vec::with_capacity(room),
+            next: 0,
+            places: 0,
+        }
+    }
+
+    /// A vector with room does not allocate.
+    const fn is_full(&self) -> bool {
+        self.found.len() == self.found.capacity()
+    }
+
+    fn take(&mut self, client: &mut Client) {
+        if self.is_full() {
+            return;
+        }
+        self.found.push(*client);
+        if self.resets {
+            client.hits = 0;
+            client.drops = 0;
+        }
     }
 }
 
@@ -118,6 +179,9 @@ struct SetHead {
 }
 
 const _: () = assert!(size_of::<SetHead>() == 64);
+
+/// Places looked at for one listing: clients must not wait for long.
+const LOOKED_AT_MAX: usize = 1 << 13;
 
 const SET_BYTES: usize = size_of::<SetHead>() + WAYS * size_of::<Client>();
 
@@ -177,6 +241,37 @@ impl ClientTable {
         head.ages[way] = age(now_ns);
         clients[way].note_hit(now_ns);
         &mut clients[way]
+    }
+
+    /// Fills a listing with records of clients; none is made for it.
+    pub fn fill(&mut self, listing: &mut ClientsListing) {
+        listing.places = self.capacity();
+        match listing.asked {
+            ClientsAsked::Of(address) => {
+                let bytes = address_bytes(address);
+                let (set, tag) = self.place(bytes);
+                let known = |way: &usize| self.heads[set].tags[*way] == tag;
+                let mut ways = (0..WAYS).filter(known);
+                if let Some(way) = ways.find(|way| self.clients[set][*way].address == bytes) {
+                    listing.take(&mut self.clients[set][way]);
+                }
+            }
+            ClientsAsked::From(first) => {
+                let last = first.saturating_add(LOOKED_AT_MAX).min(self.capacity());
+                listing.next = last;
+                for place in first..last {
+                    if listing.is_full() {
+                        listing.next = place;
+                        break;
+                    }
+                    let (set, way) = (place / WAYS, place % WAYS);
+                    let client = &mut self.clients[set][way];
+                    if self.heads[set].tags[way] != FREE && client.hits >= listing.hits_min {
+                        listing.take(client);
+                    }
+                }
+            }
+        }
     }
 
     /// Records lost because their set was full.
@@ -261,6 +356,46 @@ mod tests {
         assert_eq!(table.hit(v4(2), 6 * SECOND_NS).hits, 1);
         assert_eq!(table.hit("::1".parse().unwrap(), 6 * SECOND_NS).hits, 1);
         assert_eq!(table.evicted(), 0);
+    }
+
+    #[test]
+    fn listings_hold_every_client_once_and_reset_what_they_tell() {
+        let mut table = ClientTable::new(1 << 20, [3; 16]);
+        for number in 0..1000 {
+            for _ in 0..=number % 3 {
+                table.hit(v4(number), SECOND_NS);
+            }
+        }
+        let list = |table: &mut ClientTable, hits_min, resets| {
+            let (mut place, mut all) = (0, Vec::new());
+            while place < table.capacity() {
+                let mut listing = ClientsListing::new(ClientsAsked::From(place), 8);
+                (listing.hits_min, listing.resets) = (hits_min, resets);
+                table.fill(&mut listing);
+                assert!(listing.next > place && listing.found.len() <= 8);
+                assert_eq!(listing.places, table.capacity());
+                all.extend(listing.found.iter().map(Client::address));
+                place = listing.next;
+            }
+            all.sort_unstable();
+            all
+        };
+        let everybody: Vec<_> = (0..1000).map(v4).collect();
+        assert_eq!(list(&mut table, 0, false), everybody);
+        let often: Vec<_> = (0..1000).filter(|n| n % 3 == 2).map(v4).collect();
+        assert_eq!(list(&mut table, 3, true), often);
+        assert_eq!(list(&mut table, 0, false), everybody);
+        assert_eq!(list(&mut table, 3, false), [] as [IpAddr; 0]);
+
+        let mut listing = ClientsListing::new(ClientsAsked::Of(v4(1)), 1);
+        table.fill(&mut listing);
+        assert_eq!(listing.found[0].hits, 2);
+        let mut listing = ClientsListing::new(ClientsAsked::Of(v4(2)), 1);
+        table.fill(&mut listing);
+        assert_eq!(listing.found[0].hits, 0, "it was reset");
+        let mut listing = ClientsListing::new(ClientsAsked::Of(v4(1000)), 1);
+        table.fill(&mut listing);
+        assert!(listing.found.is_empty());
     }
 
     #[test]

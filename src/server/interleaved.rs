@@ -10,6 +10,8 @@ const WAYS: usize = 4;
 /// The departure must be so close to the arrival, or one of them is of another time.
 const DELAY_NS_MAX: i64 = 2_000_000_000;
 const DELAY_NS_MIN: i64 = -1_000_000_000;
+/// Places looked at for the range of what is held.
+const LOOKED_AT_MAX: usize = 1 << 13;
 
 /// A reply that a client may ask about, once.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +40,17 @@ enum State {
 /// oldest makes room.
 pub struct InterleavedTable {
     replies: Box<[Reply]>,
+    held: u64,
     evicted: u64,
+}
+
+/// What a table holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InterleavedHeld {
+    /// Replies that a client may ask about.
+    pub replies: u64,
+    /// Receive timestamps of the oldest and the newest of them, as far as was looked; `None`: there is none.
+    pub range: Option<(NtpTimestamp, NtpTimestamp)>,
 }
 
 impl InterleavedTable {
@@ -52,6 +64,7 @@ impl InterleavedTable {
     pub fn new(memory_bytes: usize) -> Self {
         Self {
             replies: vec![Self::FREE; Self::replies(memory_bytes)].into(),
+            held: 0,
             evicted: 0,
         }
     }
@@ -79,12 +92,30 @@ impl InterleavedTable {
         self.evicted
     }
 
+    /// What it holds. Of a large table a part is looked at for the range: clients must not wait for long.
+    pub fn held(&self) -> InterleavedHeld {
+        let looked_at = self.replies.iter().take(LOOKED_AT_MAX);
+        let held = looked_at.filter(|reply| reply.state != State::Spent);
+        let range = held.fold(None, |range, reply| {
+            let at = reply.receive;
+            let (oldest, newest) = range.unwrap_or((at, at));
+            let oldest = if at.is_before(oldest) { at } else { oldest };
+            let newest = if newest.is_before(at) { at } else { newest };
+            Some((oldest, newest))
+        });
+        InterleavedHeld {
+            replies: self.held,
+            range,
+        }
+    }
+
     /// When the reply with this receive timestamp left. Each is told once.
     #[inline]
     pub fn take(&mut self, receive: NtpTimestamp) -> Option<NtpTimestamp> {
         let reply = self.find(receive)?;
         let was = core::mem::replace(&mut reply.state, State::Spent);
         let delay = NtpDuration::from_nanos(i64::from(reply.delay_ns));
+        self.held -= u64::from(was != State::Spent);
         (was == State::Known).then_some(receive + delay)
     }
 
@@ -96,7 +127,8 @@ impl InterleavedTable {
             return;
         }
         if let Some(reply) = self.find(receive) {
-            reply.state = State::Spent;
+            let was = core::mem::replace(&mut reply.state, State::Spent);
+            self.held -= u64::from(was != State::Spent);
             return;
         }
         // Spent places are older than any, and so are free ones.
@@ -118,6 +150,7 @@ impl InterleavedTable {
             state: State::Pending,
         };
         self.evicted += u64::from(evicts);
+        self.held += u64::from(!evicts);
     }
 
     /// The reply with this receive timestamp left at `transmit`, as far as is known now; a better stamp may
@@ -136,12 +169,15 @@ impl InterleavedTable {
             && let Ok(delay_ns) = i32::try_from(delay_ns)
         {
             (reply.delay_ns, reply.state) = (delay_ns, State::Known);
+        } else {
+            self.held -= 1;
         }
     }
 
     /// Forgets all: the clock was stepped, and what was kept is of the time before.
     pub fn clear(&mut self) {
         self.replies.fill(Self::FREE);
+        self.held = 0;
     }
 
     fn find(&mut self, receive: NtpTimestamp) -> Option<&mut Reply> {
@@ -220,6 +256,11 @@ mod tests {
         assert!(table.evicted() > 98_000);
         let newest = (99_900..100_000).filter(|nanos| table.take(at(*nanos)).is_some());
         assert_eq!(newest.count(), 100);
+        let held = table.held();
+        assert!((800..1024).contains(&held.replies), "{held:?}");
+        let (oldest, newest) = held.range.expect("some are held");
+        assert_eq!((newest - at(99_899)).to_nanos(), 0);
+        assert!(at(90_000).is_before(oldest), "{oldest:?}");
     }
 
     proptest! {
@@ -247,6 +288,8 @@ mod tests {
                         }
                     }
                 }
+                let held = table.replies.iter().filter(|reply| reply.state != State::Spent);
+                prop_assert_eq!(table.held().replies, held.count() as u64);
             }
         }
     }

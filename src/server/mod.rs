@@ -16,8 +16,8 @@ mod responder;
 
 pub use access::{AccessRule, AccessTable, Subnet};
 pub use chance::Chance;
-pub use clients::{Client, ClientTable, Interval};
-pub use interleaved::InterleavedTable;
+pub use clients::{Client, ClientTable, ClientsAsked, ClientsListing, Interval};
+pub use interleaved::{InterleavedHeld, InterleavedTable};
 pub use outcome::{DropReason, Exchange, Outcome, Plan};
 pub use ratelimit::{Admit, RateLimit, RateLimiter};
 pub use responder::{Arrival, Responder, ResponderParts};

@@ -99,6 +99,21 @@ impl Responder {
         Self { parts, template }
     }
 
+    /// Another table of `allow` and `deny` takes the place of the one there is, which the caller gets.
+    pub const fn swap_access(&mut self, table: &mut AccessTable) {
+        core::mem::swap(&mut self.parts.access, table);
+    }
+
+    /// Other keys take the place of those there are, which the caller gets.
+    pub const fn swap_keys(&mut self, keys: &mut Arc<KeyStore>) {
+        core::mem::swap(&mut self.parts.keys, keys);
+    }
+
+    /// The table of clients, if one is kept.
+    pub const fn clients_mut(&mut self) -> Option<&mut ClientTable> {
+        self.parts.clients.as_mut()
+    }
+
     /// Takes over what the timekeeper published, for replies from `now` on.
     pub fn renew(&mut self, system: &SystemVariables, now: RawTime) {
         self.template = ReplyTemplate::new(system, now);

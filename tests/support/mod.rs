@@ -6,6 +6,8 @@
 
 pub(crate) mod bench;
 pub(crate) mod client;
+pub(crate) mod exposition;
+pub(crate) mod http;
 pub(crate) mod keys;
 pub(crate) mod lan;
 pub(crate) mod node;

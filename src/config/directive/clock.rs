@@ -17,6 +17,7 @@ pub(in crate::config) enum ClockLine {
     Driftfile(DriftFileLine),
     Maxupdateskew(f64),
     Rtcsync,
+    Manual,
     Corrtimeratio(f64),
     Maxdrift(f64),
     Maxslewrate(f64),
@@ -67,6 +68,10 @@ pub(super) fn maxupdateskew(arguments: &mut Arguments<'_>) -> Read {
 
 pub(super) fn rtcsync(_: &mut Arguments<'_>) -> Read {
     line(ClockLine::Rtcsync)
+}
+
+pub(super) fn manual(_: &mut Arguments<'_>) -> Read {
+    line(ClockLine::Manual)
 }
 
 pub(super) fn corrtimeratio(arguments: &mut Arguments<'_>) -> Read {

@@ -14,8 +14,6 @@ pub(super) enum Value {
     Number(f64, f64),
     /// An IP address.
     Address,
-    /// An IP address and a port.
-    Socket,
 }
 
 /// A stretch of arguments.
@@ -71,11 +69,6 @@ fn check_value(value: Value, arguments: &mut Arguments<'_>) -> Result<(), At> {
         Value::Integer(least, most) => arguments.integer(least..=most).map(drop),
         Value::Number(least, most) => arguments.number(least..=most).map(drop),
         Value::Address => arguments.address().map(drop),
-        Value::Socket => arguments
-            .take("ADDRESS:PORT", |word| {
-                word.parse::<core::net::SocketAddr>().ok()
-            })
-            .map(drop),
     }
 }
 

@@ -12,6 +12,14 @@ use crate::wire::ReferenceId;
 
 type Read = Result<Directive, At>;
 
+/// A line about what is seen of us over HTTP, as typed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::config) enum MonitoringLine {
+    Metrics(SocketAddr),
+    Readydistance(f64),
+    Drain(u32),
+}
+
 pub(super) fn workers(arguments: &mut Arguments<'_>) -> Read {
     let expected = format!("auto or a whole number from 0 to {WORKERS_MAX}");
     arguments.take(&expected, |word| {
@@ -148,6 +156,25 @@ fn chronyd_address(word: &str) -> Option<ChronydAddress> {
     (address.port() != 0).then_some(ChronydAddress::Udp(address))
 }
 
+pub(super) fn metrics(arguments: &mut Arguments<'_>) -> Read {
+    arguments.take("ADDRESS:PORT or [ADDRESS]:PORT", |word| {
+        let address: SocketAddr = word.parse().ok()?;
+        (address.port() != 0).then_some(Directive::Monitoring(MonitoringLine::Metrics(address)))
+    })
+}
+
+pub(super) fn readydistance(arguments: &mut Arguments<'_>) -> Read {
+    let seconds = arguments.number(0.0..=f64::MAX)?;
+    Ok(Directive::Monitoring(MonitoringLine::Readydistance(
+        seconds,
+    )))
+}
+
+pub(super) fn drain(arguments: &mut Arguments<'_>) -> Read {
+    let seconds = arguments.integer(0..=DRAIN_S_MAX)?;
+    Ok(Directive::Monitoring(MonitoringLine::Drain(seconds)))
+}
+
 /// The words of `pace`.
 pub(in crate::config) const PACES: [(&str, Pace); 3] = [
     ("adaptive", Pace::Adaptive),
@@ -172,5 +199,7 @@ pub(in crate::config) const UNSYNCHRONISED: [(&str, Unsynchronised); 2] = [
 const WORKERS_MAX: usize = 1024;
 /// The last processor of Linux's fixed-size `cpu_set_t`.
 const CPU_MAX: usize = 1023;
+/// No balancer takes longer than this hour to turn to others.
+const DRAIN_S_MAX: u32 = 3600;
 /// Where chronyd takes commands.
 const CHRONYD_PORT: u16 = 323;

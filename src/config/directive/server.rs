@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use super::{Directive, access};
-use crate::config::Local;
 use crate::config::arguments::Arguments;
 use crate::config::error::At;
+use crate::config::{Local, SourceDirectories};
 use crate::server::RateLimit;
 
 type Read = Result<Directive, At>;
@@ -130,7 +130,11 @@ pub(super) fn sched_priority(arguments: &mut Arguments<'_>) -> Read {
 }
 
 pub(super) fn sourcedir(arguments: &mut Arguments<'_>) -> Read {
-    directories(arguments).map(Directive::Sourcedir)
+    let directories = directories(arguments)?;
+    Ok(Directive::Sourcedir(SourceDirectories {
+        directories,
+        sources: Vec::new(),
+    }))
 }
 
 pub(super) fn user(arguments: &mut Arguments<'_>) -> Read {

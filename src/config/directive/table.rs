@@ -6,7 +6,7 @@ mod time;
 use super::Grammar::{Check, Read};
 use super::Support::{Accepted, Honoured, NotYet, Refused};
 use super::form::Part::{One, Optional};
-use super::form::Value::{Address, Integer, Socket, Word};
+use super::form::Value::{Address, Integer, Word};
 use super::form::{PORT, Value};
 use super::{Grammar, Row, Support, clock, hardware, ours, server};
 
@@ -186,12 +186,14 @@ const OURS: &[Row] = &[
         Read(ours::unsynchronised),
         Honoured,
     ),
+    row("metrics", "ADDRESS:PORT", Read(ours::metrics), Honoured),
     row(
-        "metrics",
-        "ADDRESS:PORT",
-        Check(&[One(Socket)]),
-        NotYet(METRICS),
+        "readydistance",
+        "SECONDS",
+        Read(ours::readydistance),
+        Honoured,
     ),
+    row("drain", "SECONDS", Read(ours::drain), Honoured),
 ];
 
 const NO_ARGUMENTS: Grammar = Check(&[]);
@@ -201,8 +203,6 @@ const COUNT: Value = Integer(0, i32::MAX as i64);
 // What NotYet rows wait for. The text continues "not in force yet: ".
 const BROADCAST: &str = "sending broadcasts";
 const PTP: &str = "NTP over PTP";
-const METRICS: &str = "metrics over HTTP";
-const DISCIPLINE: &str = "clock discipline; maser leaves the system clock alone";
 
 // Why rows are accepted or refused.
 const NO_BUFFERS: &str = "stamps of departures are matched by number, without a buffer";

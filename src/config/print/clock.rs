@@ -9,6 +9,7 @@ pub(super) fn lines(config: &ClockConfig, lines: &mut Vec<String>) {
         make_step,
         drift_file,
         update_skew_max_ppm,
+        manual,
         rtc_sync,
         correction_time_ratio,
         drift_max_ppm,
@@ -39,6 +40,7 @@ pub(super) fn lines(config: &ClockConfig, lines: &mut Vec<String>) {
         format!("maxdrift {}", Number(*drift_max_ppm)),
         format!("maxslewrate {}", Number(*slew_rate_max_ppm)),
     ]);
+    lines.extend(manual.then(|| "manual".to_owned()));
     lines.extend(rtc_sync.then(|| "rtcsync".to_owned()));
     lines.extend(max_change.iter().map(|rule| {
         let (offset, start) = (Number(rule.offset_s), rule.start);

@@ -10,6 +10,7 @@ use crate::wire::ReferenceId;
 pub(super) fn lines(config: &SourcesConfig, lines: &mut Vec<String>) {
     let SourcesConfig {
         sources,
+        directories,
         refclocks,
         initial,
         selection,
@@ -22,6 +23,13 @@ pub(super) fn lines(config: &SourcesConfig, lines: &mut Vec<String>) {
         bind_device,
     } = config;
     lines.extend(sources.iter().map(source));
+    for found in directories {
+        let paths = found.directories.iter();
+        let paths: String = paths.map(|path| format!(" {}", path.display())).collect();
+        lines.push(format!("sourcedir{paths}"));
+        let found = found.sources.iter().map(source);
+        lines.extend(found.map(|line| format!("! there: {line}")));
+    }
     lines.extend(refclocks.iter().map(refclock));
     if let Some(initial) = initial {
         let hosts = initial.hosts.iter().map(|spec| format!(" {}", spec.host));

@@ -36,6 +36,21 @@ impl Name {
     pub(super) fn next_deadline(&self) -> Option<u64> {
         self.pool.next_deadline().filter(|_| !self.is_address)
     }
+
+    pub(super) const fn spec(&self) -> &SourceSpec {
+        &self.spec
+    }
+
+    /// One of its sources is removed for good; whether others are left to be had.
+    pub(super) fn remove(&mut self, slot: SlotId) -> bool {
+        self.pool.remove(slot)
+    }
+
+    pub(super) fn refresh(&mut self, now_ns: u64) {
+        if !self.is_address {
+            self.pool.refresh(now_ns);
+        }
+    }
 }
 
 impl<K: KernelClock> System<K> {
@@ -278,7 +293,7 @@ impl<K: KernelClock> System<K> {
         );
     }
 
-    fn remove_source(&mut self, id: SourceId) {
+    pub(super) fn remove_source(&mut self, id: SourceId) {
         if self.sources.remove(&id).is_some() {
             self.actions.push_back(Action::Close { source: id });
         }

@@ -1,11 +1,13 @@
 //! What people order while it runs (chronyc(1)).
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::System;
 use super::action::{Moment, SourceId};
-use crate::client::{SourceName, SourceOptions};
-use crate::discipline::{Adjustment, KernelClock, MakeStep};
+use crate::auth::KeyStore;
+use crate::client::{Orphan, SelectOptions, SourceName, SourceOptions};
+use crate::discipline::{Adjustment, KernelClock, Local, LocalReference, MakeStep};
 
 impl<K: KernelClock> System<K> {
     /// Asks the sources that match no more; how many there are.
@@ -110,6 +112,82 @@ impl<K: KernelClock> System<K> {
         self.selection.reselect_distance_s = seconds;
     }
 
+    /// Makes the clock run faster by a fraction, and sets it forward by some seconds, from now on.
+    ///
+    /// # Errors
+    /// The kernel's clock cannot be had.
+    pub fn change_clock(
+        &mut self,
+        frequency: f64,
+        offset_s: f64,
+        now: Moment,
+    ) -> Result<(), K::Error> {
+        let adjustment = Adjustment {
+            frequency,
+            offset_s,
+            ..Adjustment::default()
+        };
+        self.adjust(&adjustment, now)?;
+        self.renew(now);
+        Ok(())
+    }
+
+    /// `selectopts`: changes how a source is selected; whether there is one with this name.
+    pub fn change_selection(
+        &mut self,
+        name: SourceName,
+        change: impl FnOnce(&mut SelectOptions),
+    ) -> bool {
+        let mut clocks = self.refclocks.values_mut();
+        if let Some(source) = clocks.find(|source| source.name() == name) {
+            let mut options = source.clock.options().select;
+            change(&mut options);
+            source.clock.set_select(options);
+            return true;
+        }
+        let SourceName::Address(address) = name else {
+            return false;
+        };
+        self.change_options(address, |options| {
+            let mut select = SelectOptions {
+                noselect: options.noselect,
+                prefer: options.prefer,
+                trust: options.trust,
+                require: options.require,
+            };
+            change(&mut select);
+            options.noselect = select.noselect;
+            options.prefer = select.prefer;
+            options.trust = select.trust;
+            options.require = select.require;
+        })
+    }
+
+    /// `smoothtime`: served time is the clock's from now on, and smoothed where it was; whether it is configured.
+    pub fn reset_smoothing(&mut self, now: Moment) -> bool {
+        let cooked = self.clock.cook(now.raw);
+        let Some(smoothing) = &mut self.smoothing else {
+            return false;
+        };
+        if smoothing.is_active() {
+            smoothing.reset(cooked);
+        }
+        self.renew(now);
+        true
+    }
+
+    /// `smoothtime activate`: served time is smoothed from now on; whether it is configured.
+    pub fn activate_smoothing(&mut self, now: Moment) -> bool {
+        let cooked = self.clock.cook(now.raw);
+        let Some(smoothing) = &mut self.smoothing else {
+            return false;
+        };
+        if !smoothing.is_active() {
+            smoothing.reset(cooked);
+        }
+        true
+    }
+
     /// Forgets what was measured of all sources.
     pub fn reset_sources(&mut self) {
         for source in self.sources.values_mut() {
@@ -118,6 +196,27 @@ impl<K: KernelClock> System<K> {
         for source in self.refclocks.values_mut() {
             source.clock_jumped();
         }
+    }
+
+    /// Other keys, from now on.
+    pub fn set_keys(&mut self, keys: Arc<KeyStore>) {
+        self.keys = keys;
+        for source in self.sources.values_mut() {
+            // What was wrong may be right now, and is said again if not.
+            source.trouble = None;
+        }
+    }
+
+    /// `local`, from now on.
+    pub fn set_local(&mut self, local: Option<Local>, now: Moment) {
+        let known = self.selection.orphan.map(|orphan| orphan.reference_id);
+        self.selection.orphan = local.filter(|local| local.orphan).map(|local| Orphan {
+            stratum: local.stratum,
+            // Until our address is known, every other orphan leads.
+            reference_id: known.unwrap_or(u32::MAX),
+        });
+        self.local = local.map(LocalReference::new);
+        self.renew(now);
     }
 
     /// The source of a name, if there is one.

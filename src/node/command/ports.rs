@@ -181,14 +181,22 @@ fn local(path: &Path, config: &Config) -> Option<LocalPort> {
 }
 
 /// Who we are once we have become `user`.
-fn owner(config: &Config) -> io::Result<u32> {
+///
+/// # Errors
+/// There is no such user; the system's reason.
+pub(in crate::node) fn owner(config: &Config) -> io::Result<u32> {
     match &config.runtime.user {
         Some(user) if process::is_root() => process::user_id(user),
         _ => Ok(std::fs::metadata("/proc/self")?.uid()),
     }
 }
 
-fn bind(path: &Path, owner: u32) -> io::Result<LocalPort> {
+/// Makes sure that a socket can be bound here and nobody can take its place: the folder is `owner`'s, closed to others,
+/// and no socket of an earlier run is left in it.
+///
+/// # Errors
+/// The folder is not so; the system's reason.
+pub(in crate::node) fn claim(path: &Path, owner: u32) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     let found = std::fs::metadata(folder)?;
     if found.uid() != owner || found.mode() & OTHERS != 0 {
@@ -204,10 +212,22 @@ fn bind(path: &Path, owner: u32) -> io::Result<LocalPort> {
     if is_socket {
         std::fs::remove_file(path)?;
     }
+    Ok(())
+}
+
+/// Who may walk into the folder may write to the socket.
+///
+/// # Errors
+/// The system's reason.
+pub(in crate::node) fn open_to_all(path: &Path) -> io::Result<()> {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))
+}
+
+fn bind(path: &Path, owner: u32) -> io::Result<LocalPort> {
+    claim(path, owner)?;
     let socket = UnixDatagram::bind(path)?;
     socket.set_nonblocking(true)?;
-    // Who may walk into the folder may write to the socket.
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
+    open_to_all(path)?;
     Ok(LocalPort {
         socket,
         path: path.to_owned(),

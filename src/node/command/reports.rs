@@ -1,20 +1,22 @@
 //! From what is known to what chronyc is told.
 
+use super::desk::CommandCounts;
 use crate::auth::KeyStore;
 use crate::client::{Activity, Role, SourceName, unix_near};
 use crate::control::{
-    ActivityReport, AuthReport, NtpDataReport, RtcReport, SelectDataReport, ServerStatsReport,
-    SmoothingReport, SourceAddress, SourceMode, SourceReport, SourceState, SourcestatsReport,
-    TrackingReport,
+    ActivityReport, AuthReport, ManualSample, NtpDataReport, RtcReport, SelectDataReport,
+    ServerStatsReport, SmoothingReport, SourceAddress, SourceMode, SourceReport, SourceState,
+    SourcestatsReport, TrackingReport,
 };
 use crate::discipline;
 use crate::node::counters::{Counts, Event};
 use crate::node::system_process::{SystemProcess, now};
+use crate::server::InterleavedHeld;
 use crate::sys::clock;
 use crate::wire::{LeapIndicator, NtpTimestamp, ReferenceId, SystemVariables};
 
 /// `tracking`
-pub(super) fn tracking(
+pub(in crate::node) fn tracking(
     process: Option<&SystemProcess>,
     variables: &SystemVariables,
 ) -> TrackingReport {
@@ -31,7 +33,13 @@ pub(super) fn tracking(
         report = report.with_update(system.servo().tracking(), system.frequency());
     }
     if is_synchronised {
-        report.reference_id = variables.reference_id;
+        report.reference_id = match process.and_then(|process| process.system().followed()) {
+            // Clients are told that it is smoothed; here is said by what.
+            Some(name) if variables.reference_id == ReferenceId::SMOOTHED => {
+                address(name).reference_id()
+            }
+            _ => variables.reference_id,
+        };
         report.stratum = variables.stratum;
         report.reference_time = unix(variables.reference_timestamp);
         report.root_delay_s = variables.root_delay.to_seconds();
@@ -131,7 +139,14 @@ pub(super) fn activity(sources: &[discipline::SourceReport], unresolved: usize) 
 }
 
 /// `serverstats`
-pub(super) fn server_stats(counts: &Counts, hits: u64, drops: u64) -> ServerStatsReport {
+pub(super) fn server_stats(
+    counts: &Counts,
+    held: &InterleavedHeld,
+    commands: CommandCounts,
+) -> ServerStatsReport {
+    let span_s = held
+        .range
+        .map_or(0.0, |(oldest, newest)| (newest - oldest).to_seconds());
     let named = |name: &str| {
         let mut all = counts.named();
         all.find(|(other, _)| *other == name)
@@ -139,11 +154,14 @@ pub(super) fn server_stats(counts: &Counts, hits: u64, drops: u64) -> ServerStat
     };
     ServerStatsReport {
         ntp_hits: counts.received(),
-        command_hits: hits,
+        command_hits: commands.hits,
         ntp_drops: named("rate_limited"),
-        command_drops: drops,
+        command_drops: commands.drops,
         log_drops: counts.event(Event::ClientsEvicted),
         ntp_auth_hits: named("answered_signed") + named("kiss_signed"),
+        ntp_interleaved_hits: counts.event(Event::Interleaved),
+        ntp_timestamps: held.replies,
+        ntp_span_s: whole(span_s).into(),
         ntp_daemon_received: counts.event(Event::TimestampDaemon),
         ntp_daemon_sent: counts
             .event(Event::Sent)
@@ -182,6 +200,18 @@ pub(super) fn smoothing(process: &SystemProcess) -> Option<SmoothingReport> {
         last_update_age_s: smoothing.age_s(cooked),
         remaining_s: smoothing.remaining_s(cooked),
     })
+}
+
+/// `manual list`
+pub(super) fn manual_list(process: &SystemProcess) -> Vec<ManualSample> {
+    let entries = process.system().manual_entries().into_iter();
+    let samples = entries.map(|entry| ManualSample {
+        at: unix(entry.at.0),
+        slewed_offset_s: entry.offset_s,
+        original_offset_s: entry.original_offset_s,
+        residual_s: entry.residual_s,
+    });
+    samples.collect()
 }
 
 /// What a source goes by in the protocol.

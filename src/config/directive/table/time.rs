@@ -2,10 +2,10 @@
 
 use super::super::Grammar::Read;
 use super::super::Row;
-use super::super::Support::{Honoured, NotYet};
+use super::super::Support::Honoured;
 use super::super::clock;
 use super::super::{refclock, source};
-use super::{DISCIPLINE, NO_ARGUMENTS, row};
+use super::row;
 
 /// Time sources.
 pub(super) const SOURCES: &[Row] = &[
@@ -127,7 +127,7 @@ pub(super) const CLOCK: &[Row] = &[
         Read(clock::tempcomp),
         Honoured,
     ),
-    row("manual", "", NO_ARGUMENTS, NotYet(DISCIPLINE)),
+    row("manual", "", Read(clock::manual), Honoured),
 ];
 
 /// Leap seconds.
