@@ -4,12 +4,12 @@ use crate::node::civil;
 use crate::wire::ReferenceId;
 
 /// Seconds with the unit that leaves at most four digits, and a sign: `+1234us`, seven columns.
-pub(super) fn signed(seconds: f64) -> String {
+pub(in crate::cli) fn signed(seconds: f64) -> String {
     scaled(seconds).written(true)
 }
 
 /// The same without a sign: six columns.
-pub(super) fn unsigned(seconds: f64) -> String {
+pub(in crate::cli) fn unsigned(seconds: f64) -> String {
     scaled(seconds).written(false)
 }
 
@@ -66,7 +66,7 @@ pub(super) fn ppm(value: f64, has_sign: bool) -> String {
 }
 
 /// An age in seconds, four columns: `  17`, ` 21m`, `-` where it is not known.
-pub(super) fn age(seconds: Option<u32>) -> String {
+pub(in crate::cli) fn age(seconds: Option<u32>) -> String {
     let Some(seconds) = seconds else {
         return "   -".to_owned();
     };
@@ -85,7 +85,7 @@ pub(super) fn bits(value: Option<u32>) -> u32 {
 }
 
 /// A moment in UTC, as C's `asctime` writes it: `Fri Jan 27 09:49:17 2017`.
-pub(super) fn date((seconds, _): (i64, u32)) -> String {
+pub(in crate::cli) fn date((seconds, _): (i64, u32)) -> String {
     let days = seconds.div_euclid(86_400);
     let (year, month, day) = civil(days);
     let month = MONTHS[usize::try_from(month - 1).unwrap_or(0)];

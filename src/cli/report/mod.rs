@@ -6,7 +6,7 @@
 mod ask;
 mod clients;
 mod clock;
-mod figures;
+pub(super) mod figures;
 mod json;
 mod names;
 mod ntpdata;
