@@ -11,6 +11,8 @@ mod boot;
 mod calendar;
 mod cards;
 mod command;
+mod control_client;
+mod control_socket;
 pub mod counters;
 mod departure;
 mod drain;
@@ -56,6 +58,8 @@ mod worker;
 
 pub use apart::Apart;
 pub use boot::{Fatal, Options, once, serve};
+pub use calendar::civil;
+pub use control_client::{Answer, AskError, ControlClient};
 pub use drift_file::DriftFile;
 pub use dump_files::DumpFiles;
 pub use files::Files;
@@ -73,4 +77,5 @@ pub use summary::Summary;
 pub use tables::{ClientLog, Rules, Seeds, responder};
 pub use worker::{Worker, WorkerParts};
 
+pub use crate::sys::host_name;
 pub use crate::sys::random;
