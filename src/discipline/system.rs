@@ -6,6 +6,7 @@
 
 mod action;
 mod cards;
+mod changes;
 mod manual;
 mod members;
 mod names;
@@ -20,6 +21,7 @@ mod temperature;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
+use std::panic::Location;
 use std::sync::Arc;
 
 pub use action::{
@@ -211,6 +213,8 @@ pub struct System<K> {
     followed: Option<Followed>,
     /// The source that is selected now; what was followed last may outlive it.
     selected: Option<SourceId>,
+    /// The frequency is the most that `maxdrift` allows, and that was told.
+    is_at_drift_max: bool,
     variables: SystemVariables,
     actions: VecDeque<Action>,
     refresh_ns: u64,
@@ -284,6 +288,7 @@ impl<K: KernelClock> System<K> {
             next_id: 0,
             followed: None,
             selected: None,
+            is_at_drift_max: false,
             variables: SystemVariables::not_synchronised(options.precision),
             actions: VecDeque::new(),
             refresh_ns: options.refresh_s.saturating_mul(NANOS_PER_S),
@@ -425,10 +430,7 @@ impl<K: KernelClock> System<K> {
             self.actions.push_back(Action::Close { source: id });
         }
         if let Some(kiss) = reply.kiss {
-            self.tell(
-                Severity::Warning,
-                format!("{}: {kiss:?}: the source asks for less", address.ip()),
-            );
+            self.tell_of_kiss(id, kiss);
         }
         let unix_s = self.unix_s(now.raw);
         let sample = reply.sample.filter(|_| !self.leap.is_close(unix_s));
@@ -662,11 +664,16 @@ impl<K: KernelClock> System<K> {
         Some(self.slew_began_ns.saturating_add(span_ns))
     }
 
+    #[track_caller]
     fn tell(&mut self, severity: Severity, text: String) {
-        self.actions
-            .push_back(Action::Notice(Notice { severity, text }));
+        self.actions.push_back(Action::Notice(Notice {
+            severity,
+            text,
+            place: Location::caller(),
+        }));
     }
 
+    #[track_caller]
     fn warn(&mut self, said: Option<String>) {
         if let Some(text) = said {
             self.tell(Severity::Warning, text);

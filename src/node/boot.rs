@@ -95,7 +95,7 @@ pub(super) fn system(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Fata
 /// # Errors
 /// What stands in the way of starting; nothing a client sends ends a running node.
 pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<Summary, Fatal> {
-    log_sink::start(&options.log).map_err(system("log file"))?;
+    log_sink::start(&options.log).map_err(system("log"))?;
     for notice in notices {
         log::warn!("{notice}");
     }
@@ -149,6 +149,7 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
     let crew = Crew::new(responders.hands(), [serves(false), serves(true)]);
     timekeeper.watch(crew, ports_at.clone(), Arc::clone(&queues));
     introduce(&ports_at, responders.count(), options);
+    log_sink::limit();
     let end_ns = options
         .seconds
         .map(|seconds| started_ns.saturating_add(u64::from(seconds) * 1_000_000_000));
@@ -159,6 +160,7 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
     timekeeper.finish();
     let summary = responders.finish(&queues);
     drop(stamping);
+    log_sink::finish();
     match ending {
         Ending::Signal(_) | Ending::TimeOver => Ok(summary),
         Ending::Done(end) => Err(Fatal::Clock(end)),
@@ -231,7 +233,7 @@ fn set_clock_at_start(config: &Config, options: &Options) -> Result<(), Fatal> {
 /// # Errors
 /// What stands in the way of starting; that no source has answered well.
 pub fn once(config: &Config, notices: &[Notice], options: &Options) -> Result<f64, Fatal> {
-    log_sink::start(&options.log).map_err(system("log file"))?;
+    log_sink::start(&options.log).map_err(system("log"))?;
     for notice in notices {
         log::warn!("{notice}");
     }

@@ -1,40 +1,66 @@
-//! Log lines: to stderr or a file, each with the time in UTC, as chronyd writes them.
+//! Log lines: to stderr, a file or syslog; no more of a kind than somebody can read.
+//!
+//! On stderr and in a file each line begins with the time in UTC, as chronyd writes them; in the journal (stderr of a
+//! unit of systemd) with the level instead, and of the time the journal takes note itself (sd-daemon(3)).
+//!
+//! The kind of a line is the place in the code that writes it. Once the program serves, a kind has [`limit`]ed room in
+//! a minute; what is left out is counted, and the count is told when the minute is over.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+mod limit;
+mod outlet;
+
+use std::io;
+use std::panic::Location;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-use super::calendar::date_and_time;
+use self::limit::{Limiter, Verdict};
+use self::outlet::Outlet;
 use crate::sys::clock;
 
 /// Where log lines go and which.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogOptions {
-    /// `-l`; `None` is stderr.
-    pub file: Option<PathBuf>,
+    /// Where.
+    pub place: LogPlace,
     /// `-L`: -1 debug, 0 informational, 1 warnings, 2 errors, 3 fatal errors only (which end the program
     /// and are told by the command).
     pub level: i8,
 }
 
+/// Where log lines go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum LogPlace {
+    /// stderr, with levels where that is the journal.
+    #[default]
+    Stderr,
+    /// `-l`: the end of this file.
+    File(PathBuf),
+    /// The socket of a system logger, `/dev/log` (RFC 3164, as syslog(3) writes it to there, facility daemon).
+    Syslog(PathBuf),
+}
+
 struct Sink {
-    file: Option<Mutex<File>>,
+    /// Whether there is anything for [`tick`] to tell.
+    has_left_out: AtomicBool,
+    writing: Mutex<Writing>,
+}
+
+struct Writing {
+    outlet: Outlet,
+    /// `None` while the program starts: every mistake in its files is told then.
+    limiter: Option<Limiter>,
 }
 
 /// Sets the program's log up. Lines of other crates are not wanted.
 ///
 /// # Errors
-/// The log file cannot be opened for appending.
+/// The log file cannot be opened for appending, or there is no system logger.
 pub(super) fn start(options: &LogOptions) -> io::Result<()> {
-    let file = match &options.file {
-        None => None,
-        Some(path) => Some(Mutex::new(
-            OpenOptions::new().create(true).append(true).open(path)?,
-        )),
-    };
+    let outlet = Outlet::open(&options.place)?;
     log::set_max_level(match options.level {
         ..=-1 => LevelFilter::Debug,
         0 => LevelFilter::Info,
@@ -42,51 +68,117 @@ pub(super) fn start(options: &LogOptions) -> io::Result<()> {
         2 => LevelFilter::Error,
         3.. => LevelFilter::Off,
     });
+    let writing = Writing {
+        outlet,
+        limiter: None,
+    };
     // A second start in one process (tests) keeps the first sink.
-    let _ = log::set_boxed_logger(Box::new(Sink { file }));
+    let sink = SINK.get_or_init(|| Sink {
+        has_left_out: AtomicBool::new(false),
+        writing: Mutex::new(writing),
+    });
+    let _ = log::set_logger(sink);
     Ok(())
+}
+
+/// The program has started: from now on lines are limited.
+pub(super) fn limit() {
+    if let Some(sink) = SINK.get() {
+        sink.writing().limiter = Some(Limiter::default());
+    }
+}
+
+/// Tells what was left out where a minute is over. To be called often; mostly there is nothing to do.
+pub(super) fn tick() {
+    if let Some(sink) = SINK.get()
+        && sink.has_left_out.load(Ordering::Relaxed)
+    {
+        sink.writing().tell_left_out(clock::monotonic_ns());
+    }
+}
+
+/// The program ends: tells what was left out.
+pub(super) fn finish() {
+    if let Some(sink) = SINK.get() {
+        sink.writing().tell_left_out(u64::MAX);
+    }
+}
+
+/// A line whose kind is another place than the one that calls: a notice from below is of the rule that it tells of.
+pub(super) fn tell(level: Level, text: &str, place: &'static Location<'static>) {
+    log::logger().log(
+        &Record::builder()
+            .level(level)
+            .target("maser")
+            .file_static(Some(place.file()))
+            .line(Some(place.line()))
+            .args(format_args!("{text}"))
+            .build(),
+    );
 }
 
 impl Log for Sink {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("maser")
+        metadata.target().starts_with("maser") && metadata.level() <= log::max_level()
     }
 
     fn log(&self, record: &Record<'_>) {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let kind = match record.level() {
-            Level::Error => "error: ",
-            Level::Warn => "warning: ",
-            _ => "",
+        let now_ns = clock::monotonic_ns();
+        let site = (
+            record.file_static().unwrap_or(""),
+            record.line().unwrap_or(0),
+        );
+        let mut writing = self.writing();
+        let verdict = match &mut writing.limiter {
+            Some(limiter) => limiter.admit(site, record.level(), now_ns),
+            None => Verdict::Write,
         };
-        let line = format!("{} {kind}{}\n", utc(clock::realtime().secs), record.args());
-        // A log that cannot be written has nobody to tell.
-        let _ = match &self.file {
-            None => io::stderr().write_all(line.as_bytes()),
-            Some(file) => match file.lock() {
-                Ok(mut file) => file.write_all(line.as_bytes()),
-                Err(_) => Ok(()),
-            },
-        };
+        if let Verdict::WriteAfter(left_out) = verdict {
+            writing.outlet.write(record.level(), &told(left_out, None));
+        }
+        if verdict == Verdict::LeaveOut {
+            self.has_left_out.store(true, Ordering::Relaxed);
+        } else {
+            writing
+                .outlet
+                .write(record.level(), &record.args().to_string());
+        }
     }
 
-    fn flush(&self) {}
-}
-
-/// `YYYY-MM-DDTHH:MM:SSZ` of Unix seconds.
-fn utc(unix_s: i64) -> String {
-    let (date, time) = date_and_time(unix_s);
-    format!("{date}T{time}Z")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_time_is_in_the_form_of_iso_8601() {
-        assert_eq!(utc(1_709_251_199), "2024-02-29T23:59:59Z");
+    fn flush(&self) {
+        self.writing().tell_left_out(clock::monotonic_ns());
     }
 }
+
+impl Sink {
+    fn writing(&self) -> MutexGuard<'_, Writing> {
+        // Whoever panicked while writing has left nothing half done that matters to a log.
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Writing {
+    fn tell_left_out(&mut self, now_ns: u64) {
+        let Some(limiter) = &mut self.limiter else {
+            return;
+        };
+        for (site, level, left_out) in limiter.over(now_ns) {
+            self.outlet.write(level, &told(left_out, Some(site)));
+        }
+    }
+}
+
+/// What was left out, of the kind of line that follows, or of the one written here.
+fn told(left_out: u64, site: Option<(&str, u32)>) -> String {
+    match site {
+        None => format!("{left_out} more of the following kind were left out"),
+        Some((file, line)) => {
+            format!("{left_out} more lines of one kind were left out ({file}:{line})")
+        }
+    }
+}
+
+static SINK: OnceLock<Sink> = OnceLock::new();

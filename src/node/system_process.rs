@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use log::Level;
 use mio::unix::SourceFd;
 use mio::{Interest, Poll, Registry, Token, Waker};
 
@@ -20,6 +21,7 @@ use super::drift_file::DriftFile;
 use super::dump_files::DumpFiles;
 use super::kernel_form::Kernel;
 use super::leap_file::LeapFile;
+use super::log as log_sink;
 use super::logs::{Logs, SourceName};
 use super::readings::{Reading, Readings};
 use super::real_time_clock::{self, RealTimeClock};
@@ -543,11 +545,12 @@ fn served_unix(system: &mut System<Kernel>, raw: RawTime) -> (i64, u32) {
 }
 
 fn tell(notice: &Notice) {
-    match notice.severity {
-        Severity::Information => log::info!("{}", notice.text),
-        Severity::Warning => log::warn!("{}", notice.text),
-        Severity::Error => log::error!("{}", notice.text),
-    }
+    let level = match notice.severity {
+        Severity::Information => Level::Info,
+        Severity::Warning => Level::Warn,
+        Severity::Error => Level::Error,
+    };
+    log_sink::tell(level, &notice.text, notice.place);
 }
 
 /// Now, by both clocks.

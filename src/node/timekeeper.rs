@@ -15,6 +15,7 @@ use signal_hook_mio::v1_0::Signals;
 use super::command::{Around, Commands, Crew};
 use super::drain::Drain;
 use super::follow::{FollowChronyd, FollowKernel};
+use super::log as log_sink;
 use super::metrics::{Lent, Metrics};
 use super::publish::Published;
 use super::responders::Queues;
@@ -222,6 +223,7 @@ impl Timekeeper {
                 has_requests = worker.take_turns(TURNS);
             }
             self.turn()?;
+            log_sink::tick();
             self.tell_by_http(std::mem::take(&mut is_asked));
             if let Some(ending) = self.ending(end_ns) {
                 return Ok(ending);
@@ -414,7 +416,11 @@ impl Timekeeper {
                 system.leap,
             );
         } else {
-            log::warn!("not synchronised any more: clients are told so");
+            let dispersion_s = before.root_dispersion_at(raw_now()).to_seconds();
+            log::warn!(
+                "not synchronised any more: clients are told so; it was stratum {}, root dispersion {dispersion_s:.6} s",
+                before.stratum
+            );
         }
     }
 }

@@ -124,7 +124,10 @@ impl<K: KernelClock> System<K> {
         if distance_s > self.selection.distance_max_s && self.followed.take().is_some() {
             self.tell(
                 Severity::Warning,
-                format!("the root distance has grown to {distance_s:.3} s: not synchronised"),
+                format!(
+                    "the root distance has grown to {distance_s:.3} s, beyond maxdistance {:.3} s: not synchronised",
+                    self.selection.distance_max_s
+                ),
             );
         }
     }

@@ -35,6 +35,7 @@ impl<K: KernelClock> System<K> {
                 source.standing = candidate.standing;
             }
         }
+        self.tell_of_falsetickers(&all, &candidates);
         if updated.is_some() {
             let records = all.iter().zip(&candidates);
             self.actions
@@ -53,9 +54,12 @@ impl<K: KernelClock> System<K> {
                 }
             }
             Choice::NotYet => {}
-            Choice::NoSelectable => self.lose("no selectable sources"),
-            Choice::NoMajority => self.lose("no majority"),
-            Choice::TooFew => self.lose("not enough sources agree, or none that is required"),
+            Choice::NoSelectable => self.lose("no selectable sources", &candidates),
+            Choice::NoMajority => self.lose("no majority", &candidates),
+            Choice::TooFew => {
+                let why = "not enough sources agree, or none that is required";
+                self.lose(why, &candidates);
+            }
         }
         Ok(())
     }
@@ -82,13 +86,6 @@ impl<K: KernelClock> System<K> {
         }
     }
 
-    /// No source can be followed. What was found before holds on, and its dispersion grows.
-    fn lose(&mut self, why: &str) {
-        if self.selected.take().is_some() {
-            self.tell(Severity::Warning, format!("Can't synchronise: {why}"));
-        }
-    }
-
     fn follow(
         &mut self,
         reference: &Reference,
@@ -105,8 +102,7 @@ impl<K: KernelClock> System<K> {
             SourceName::Refclock(letters) => (None, (reference.stratum.saturating_add(1), letters)),
         };
         if self.selected.replace(id) != Some(id) {
-            let text = format!("Selected source {name}");
-            self.tell(Severity::Information, text);
+            self.tell_of_selection(name, reference);
         }
         let Some(estimate) = reference.estimate else {
             return Ok(());
@@ -173,6 +169,7 @@ impl<K: KernelClock> System<K> {
         };
         self.announce(&adjustment, remaining_s);
         self.adjust(&adjustment, now)?;
+        self.tell_of_drift();
         self.followed = Some(*followed);
         let unix_s = self.unix_s(now.raw);
         self.leap.update(leap, unix_s);
