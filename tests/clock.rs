@@ -198,7 +198,7 @@ fn three_good_servers_are_followed_and_two_false_ones_are_not() {
     );
     let told = node.folder().log();
     for last in [4, 5] {
-        let line = format!("warning: Detected falseticker 127.0.7.{last}: ");
+        let line = format!("warning: 127.0.7.{last} does not agree with the other sources: ");
         assert!(told.contains(&line), "{told}");
     }
 }

@@ -10,7 +10,7 @@ use clap::ArgAction;
 use super::{Exit, complain, print, version};
 use crate::config::{self, Config, Families, Loaded, Notice, Origin, Place};
 use crate::discipline::Purpose;
-use crate::node::{self, Files, LogOptions, LogTarget, Memory, Options};
+use crate::node::{self, Files, LogOptions, LogPlace, Memory, Options};
 
 /// Answer requests for the time, until told to end.
 #[derive(Debug, clap::Args)]
@@ -24,12 +24,13 @@ pub(super) struct Serve {
     /// The configuration file [default: /etc/maser/maser.conf; where there is none, loopback is served].
     #[arg(short = 'f', value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Log to this file [default: stderr].
+    /// Log to this file [default: stderr, with levels where that is systemd's journal].
     #[arg(short = 'l', value_name = "FILE")]
     log_file: Option<PathBuf>,
-    /// Log to syslog.
-    #[arg(long, conflicts_with = "log_file")]
-    syslog: bool,
+    /// Log to the system's logger, at /dev/log or this socket.
+    #[arg(long, value_name = "SOCKET", num_args = 0..=1, require_equals = true, default_missing_value = "/dev/log",
+          conflicts_with = "log_file")]
+    syslog: Option<PathBuf>,
     /// The least severe messages to log: -1 debug, 0 information, 1 warning, 2 error, 3 fatal.
     #[arg(short = 'L', value_name = "LEVEL", allow_negative_numbers = true,
           value_parser = clap::value_parser!(i8).range(-1..=3))]
@@ -131,11 +132,7 @@ impl Serve {
         }
         let options = Options {
             log: LogOptions {
-                target: match &self.log_file {
-                    _ if self.syslog => LogTarget::Syslog,
-                    Some(file) => LogTarget::File(file.clone()),
-                    None => LogTarget::Stderr,
-                },
+                place: self.log_place(),
                 level: self
                     .log_level
                     .unwrap_or(if self.debug > 1 { -1 } else { 0 }),
@@ -171,6 +168,14 @@ impl Serve {
         match node::serve(&config, &notices, &options) {
             Ok(summary) => print(&summary.to_string()),
             Err(fatal) => complain(&format!("maser serve: {fatal}"), Exit::Failure),
+        }
+    }
+
+    fn log_place(&self) -> LogPlace {
+        match (&self.log_file, &self.syslog) {
+            (Some(file), _) => LogPlace::File(file.clone()),
+            (None, Some(socket)) => LogPlace::Syslog(socket.clone()),
+            (None, None) => LogPlace::Stderr,
         }
     }
 

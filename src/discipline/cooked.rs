@@ -104,6 +104,11 @@ impl<K: KernelClock> CookedClock<K> {
         self.base
     }
 
+    /// Whether the frequency is the most that is allowed (`maxdrift`).
+    pub fn is_at_frequency_max(&self) -> bool {
+        self.base.abs() >= self.frequency_max
+    }
+
     /// Carries an adjustment out. What it returns is to be told to all that keep moments or offsets of the
     /// served time.
     ///

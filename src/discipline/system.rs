@@ -6,6 +6,7 @@
 
 mod action;
 mod cards;
+mod changes;
 mod manual;
 mod members;
 mod names;
@@ -212,6 +213,8 @@ pub struct System<K> {
     followed: Option<Followed>,
     /// The source that is selected now; what was followed last may outlive it.
     selected: Option<SourceId>,
+    /// The frequency is the most that `maxdrift` allows, and that was told.
+    is_at_drift_max: bool,
     variables: SystemVariables,
     actions: VecDeque<Action>,
     refresh_ns: u64,
@@ -285,6 +288,7 @@ impl<K: KernelClock> System<K> {
             next_id: 0,
             followed: None,
             selected: None,
+            is_at_drift_max: false,
             variables: SystemVariables::not_synchronised(options.precision),
             actions: VecDeque::new(),
             refresh_ns: options.refresh_s.saturating_mul(NANOS_PER_S),
@@ -426,10 +430,7 @@ impl<K: KernelClock> System<K> {
             self.actions.push_back(Action::Close { source: id });
         }
         if let Some(kiss) = reply.kiss {
-            self.tell(
-                Severity::Warning,
-                format!("{}: {kiss:?}: the source asks for less", address.ip()),
-            );
+            self.tell_of_kiss(id, kiss);
         }
         let unix_s = self.unix_s(now.raw);
         let sample = reply.sample.filter(|_| !self.leap.is_close(unix_s));

@@ -146,7 +146,7 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
     let crew = Crew::new(responders.hands(), [serves(false), serves(true)]);
     timekeeper.watch(crew, ports_at.clone(), Arc::clone(&queues));
     introduce(&ports_at, responders.count(), options);
-    log_sink::begin_to_limit();
+    log_sink::limit();
     let end_ns = options
         .seconds
         .map(|seconds| started_ns.saturating_add(u64::from(seconds) * 1_000_000_000));
@@ -157,6 +157,7 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
     timekeeper.finish();
     let summary = responders.finish(&queues);
     drop(stamping);
+    log_sink::finish();
     match ending {
         Ending::Signal(_) | Ending::TimeOver => Ok(summary),
         Ending::Done(end) => Err(Fatal::Clock(end)),
@@ -164,7 +165,7 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
 }
 
 fn begin_to_log(notices: &[Notice], options: &Options) -> Result<(), Fatal> {
-    log_sink::start(&options.log).map_err(system("the log"))?;
+    log_sink::start(&options.log).map_err(system("log"))?;
     for notice in notices {
         log::warn!("{notice}");
     }

@@ -65,7 +65,7 @@ pub use dump_files::DumpFiles;
 pub use files::Files;
 pub use handover::{Handover, HandoverReceiver, HandoverSender};
 pub use key_use::KeyUse;
-pub use log::{LogOptions, LogTarget};
+pub use log::{LogOptions, LogPlace};
 pub use memory::Memory;
 pub use pace::{Next, Pace};
 pub use placement::PlacementError;

@@ -21,6 +21,7 @@ use super::drift_file::DriftFile;
 use super::dump_files::DumpFiles;
 use super::kernel_form::Kernel;
 use super::leap_file::LeapFile;
+use super::log as log_sink;
 use super::logs::{Logs, SourceName};
 use super::readings::{Reading, Readings};
 use super::real_time_clock::{self, RealTimeClock};
@@ -549,14 +550,7 @@ fn tell(notice: &Notice) {
         Severity::Warning => Level::Warn,
         Severity::Error => Level::Error,
     };
-    if level > log::max_level() {
-        return;
-    }
-    let mut record = log::Record::builder();
-    record.level(level).target(module_path!());
-    record.file_static(Some(notice.place.file()));
-    record.line(Some(notice.place.line()));
-    log::logger().log(&record.args(format_args!("{}", notice.text)).build());
+    log_sink::tell(level, &notice.text, notice.place);
 }
 
 /// Now, by both clocks.

@@ -15,6 +15,7 @@ use signal_hook_mio::v1_0::Signals;
 use super::command::{Around, Commands, Crew};
 use super::drain::Drain;
 use super::follow::{FollowChronyd, FollowKernel};
+use super::log as log_sink;
 use super::metrics::{Lent, Metrics};
 use super::publish::Published;
 use super::responders::Queues;
@@ -51,8 +52,6 @@ pub(super) struct Timekeeper {
     steps: Steps,
     next_ask_ns: u64,
     next_renew_ns: u64,
-    /// When the log is to tell what it has left out.
-    next_flush_ns: u64,
     watch: ClockWatch,
     poll: Poll,
     signals: Signals,
@@ -148,7 +147,6 @@ impl Timekeeper {
             steps: Steps::default(),
             next_ask_ns: 0,
             next_renew_ns: 0,
-            next_flush_ns: 0,
             watch,
             poll,
             signals,
@@ -228,6 +226,7 @@ impl Timekeeper {
                 has_requests = worker.take_turns(TURNS);
             }
             self.turn()?;
+            log_sink::tick();
             self.tell_by_http(std::mem::take(&mut is_asked));
             if let Some(ending) = self.ending(end_ns) {
                 return Ok(ending);
@@ -345,16 +344,12 @@ impl Timekeeper {
 
     /// Does what is due.
     fn turn(&mut self) -> io::Result<()> {
-        let now_ns = clock::monotonic_ns();
-        if self.next_flush_ns <= now_ns {
-            log::logger().flush();
-            self.next_flush_ns = now_ns + nanos(TICK);
-        }
         if let Source::System(process) = &mut self.source {
             process.turn()?;
             self.renew();
             return Ok(());
         }
+        let now_ns = clock::monotonic_ns();
         if self.next_ask_ns <= now_ns {
             self.ask();
             self.next_ask_ns = now_ns + nanos(TICK);
@@ -424,7 +419,11 @@ impl Timekeeper {
                 system.leap,
             );
         } else {
-            log::warn!("not synchronised any more: clients are told so");
+            let dispersion_s = before.root_dispersion_at(raw_now()).to_seconds();
+            log::warn!(
+                "not synchronised any more: clients are told so; it was stratum {}, root dispersion {dispersion_s:.6} s",
+                before.stratum
+            );
         }
     }
 }

@@ -132,30 +132,6 @@ pub enum State {
 }
 
 impl State {
-    /// What is with it, in a word or some.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Noselect => "not to be selected",
-            Self::MissingSamples => "with too few samples",
-            Self::NotSynchronised => "not synchronised",
-            Self::BadStratum => "of a stratum out of bounds",
-            Self::TooDistant => "too distant",
-            Self::Jittery => "too jittery",
-            Self::WaitsForSamples => "waiting for samples of others",
-            Self::Stale => "with stale samples",
-            Self::Orphan => "orphan",
-            Self::NotTrusted => "not agreeing with the trusted",
-            Self::Falseticker => "falseticker",
-            Self::WaitsForSources => "waiting for other sources",
-            Self::NotPreferred => "not preferred",
-            Self::WaitsForUpdate => "waiting for an update",
-            Self::Distant => "too far to be combined",
-            Self::Outlier => "of another frequency",
-            Self::Combined => "combined",
-            Self::Selected => "selected",
-        }
-    }
-
     /// The letter in `chronyc selectdata` and selection.log.
     pub const fn letter(self) -> char {
         match self {

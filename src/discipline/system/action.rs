@@ -103,7 +103,7 @@ pub struct Notice {
     pub severity: Severity,
     /// One line.
     pub text: String,
-    /// Where in the program it is told: notices of one place are of one kind.
+    /// The rule that it tells of: notices from one place are of one kind.
     pub place: &'static Location<'static>,
 }
 

@@ -3,7 +3,7 @@
 use super::action::{
     Action, End, Moment, Record, SelectionRecord, Severity, SourceId, TrackingRecord,
 };
-use super::say::{Followed, states};
+use super::say::Followed;
 use super::source::Source;
 use super::{AuthSelectMode, Purpose, Stage, System};
 use crate::client::{Candidate, Choice, Estimate, Reference, SourceName, select};
@@ -35,7 +35,7 @@ impl<K: KernelClock> System<K> {
                 source.standing = candidate.standing;
             }
         }
-        self.tell_falsetickers(&all, &candidates);
+        self.tell_of_falsetickers(&all, &candidates);
         if updated.is_some() {
             let records = all.iter().zip(&candidates);
             self.actions
@@ -86,17 +86,6 @@ impl<K: KernelClock> System<K> {
         }
     }
 
-    /// No source can be followed. What was found before holds on, and its dispersion grows.
-    fn lose(&mut self, why: &str, candidates: &[Candidate]) {
-        if self.selected.take().is_some() {
-            let states = states(candidates);
-            self.tell(
-                Severity::Warning,
-                format!("Can't synchronise: {why} ({states})"),
-            );
-        }
-    }
-
     fn follow(
         &mut self,
         reference: &Reference,
@@ -113,16 +102,7 @@ impl<K: KernelClock> System<K> {
             SourceName::Refclock(letters) => (None, (reference.stratum.saturating_add(1), letters)),
         };
         if self.selected.replace(id) != Some(id) {
-            let stratum = reference.stratum;
-            let seen = reference.estimate.map_or_else(String::new, |estimate| {
-                let offset_s = estimate.offset_s;
-                format!(", {offset_s:+.9} s from our clock")
-            });
-            let text = format!(
-                "Selected source {name}: stratum {stratum}{seen}, {} combined",
-                reference.combined
-            );
-            self.tell(Severity::Information, text);
+            self.tell_of_selection(name, reference);
         }
         let Some(estimate) = reference.estimate else {
             return Ok(());
@@ -189,6 +169,7 @@ impl<K: KernelClock> System<K> {
         };
         self.announce(&adjustment, remaining_s);
         self.adjust(&adjustment, now)?;
+        self.tell_of_drift();
         self.followed = Some(*followed);
         let unix_s = self.unix_s(now.raw);
         self.leap.update(leap, unix_s);

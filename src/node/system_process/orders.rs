@@ -11,7 +11,7 @@ use crate::control::{ManualTimestamp, Order, SourceAddress, Status};
 use crate::discipline::{CannotAdd, Local};
 use crate::node::command::{make_step, matches, source_spec};
 use crate::node::source_port::SourcePort;
-use crate::node::{Files, log as log_lines};
+use crate::node::{Files, log as log_sink};
 use crate::wire::NtpTimestamp;
 
 impl SystemProcess {
@@ -48,7 +48,7 @@ impl SystemProcess {
             }
             Order::CycleLogs => {
                 self.logs.cycle();
-                log_lines::cycle();
+                log_sink::cycle();
                 true
             }
             Order::Dump => self.dump(),
