@@ -196,6 +196,11 @@ fn three_good_servers_are_followed_and_two_false_ones_are_not() {
         "served time is the three's",
         || (look(served).offset_s - SKEW.offset_s).abs() < 1e-3,
     );
+    let told = node.folder().log();
+    for last in [4, 5] {
+        let line = format!("warning: Detected falseticker 127.0.7.{last}: ");
+        assert!(told.contains(&line), "{told}");
+    }
 }
 
 /// Debian's chronyd as a server on loopback; it ends with the value.

@@ -249,7 +249,9 @@ fn clients_are_listed_and_reset() {
         // Where chronyc asks from.
         let commander = line(&clients, "127.0.0.1,");
         assert!(number(&commander[6]) >= 1.0, "{clients}");
-        assert_eq!(asked.local("clients -p 20").lines().count(), 2, "{workers}");
+        let often = asked.local("clients -p 20");
+        let often = often.lines().filter(|line| !line.starts_with("127.0.0.1,"));
+        assert_eq!(often.count(), 2, "{workers}");
         asked.local("clients -r");
         let columns = line(&asked.local("clients"), "127.0.0.9,");
         assert_eq!(columns[1], "0");
@@ -431,7 +433,8 @@ fn chronyd_beside(asked: &Asked, folder: &Folder) -> (Child, PathBuf) {
     std::fs::set_permissions(own, std::fs::Permissions::from_mode(0o700)).expect("ours");
     let text = format!(
         "port {}\ncmdport 0\nbindcmdaddress {}\npidfile {}\nallow 127.0.0.0/8\nmanual\n\
-         smoothtime 400 0.01\nserver 127.0.0.1 port {} iburst minpoll 0 maxpoll 0\n",
+         smoothtime 400 0.01\nserver 127.0.0.1 port {} iburst minpoll 0 maxpoll 0\n\
+         server 192.0.2.1 offline\nserver nobody.invalid minpoll 3\npool pool.invalid maxsources 2\n",
         Port::free().number,
         socket.display(),
         folder.write("pid", "").display(),
@@ -452,20 +455,87 @@ fn shape(text: &str) -> Vec<bool> {
         .collect()
 }
 
-#[test]
-fn columns_are_chronyds_under_load() {
-    let lines = "workers 1\nmanual\nsmoothtime 400 0.01";
-    let Some(asked) = Asked::start(lines) else {
-        return;
-    };
+/// A line of CSV without the number of a source that has no address.
+fn without_number(line: &str) -> String {
+    let columns = line.split(',');
+    let columns = columns.filter(|column| !column.starts_with("ID#"));
+    columns.collect::<Vec<_>>().join(",")
+}
+
+/// A node and a chronyd that follow the same server, and where chronyd is asked.
+fn beside_each_other() -> Option<(Asked, Beside, PathBuf)> {
+    let lines = "workers 1\nmanual\nsmoothtime 400 0.01\nserver nobody.invalid minpoll 3\n\
+         pool pool.invalid maxsources 2";
+    let asked = Asked::start(lines)?;
     let folder = Folder::new();
-    let (mut chronyd, socket) = chronyd_beside(&asked, &folder);
+    let (chronyd, socket) = chronyd_beside(&asked, &folder);
+    let beside = Beside {
+        chronyd,
+        _folder: folder,
+    };
     let theirs = |command: &str| asked.chronyc(&["-h", &socket.display().to_string()], command);
     within(
         Duration::from_secs(30),
         "chronyd follows the server",
         || theirs("tracking").contains("127.0.0.1,2,") && theirs("sources").contains("^,*"),
     );
+    Some((asked, beside, socket))
+}
+
+/// It ends with the value.
+struct Beside {
+    chronyd: Child,
+    _folder: Folder,
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        let _ = self.chronyd.kill();
+        let _ = self.chronyd.wait();
+    }
+}
+
+#[test]
+fn sources_without_an_address_are_listed_as_chronyds() {
+    let Some((asked, _chronyd, socket)) = beside_each_other() else {
+        return;
+    };
+    let theirs = |command: &str| asked.chronyc(&["-h", &socket.display().to_string()], command);
+    // Sources without an address: what chronyc shows of them with -a.
+    for report in [
+        "sources -a",
+        "sourcestats -a",
+        "selectdata -a",
+        "authdata -a",
+    ] {
+        let unresolved = |text: &str| {
+            let is_silent = |line: &&str| line.contains("ID#") || line.contains("192.0.2.1");
+            let lines = text.lines().filter(is_silent);
+            let mut lines: Vec<String> = lines.map(without_number).collect();
+            lines.sort();
+            lines
+        };
+        let (ours, theirs) = (asked.local(report), theirs(report));
+        assert_eq!(unresolved(&ours).len(), 6, "{report}:\n{ours}\n{theirs}");
+        assert_eq!(unresolved(&ours), unresolved(&theirs), "{report}");
+    }
+    let activity = [asked.udp("activity"), theirs("activity")];
+    assert!(
+        activity.iter().all(|text| text.trim().ends_with(",5")),
+        "{activity:?}"
+    );
+    let named = line(&asked.udp("sources -a"), "^,?,ID#")[2].clone();
+    let name = asked.udp(&format!("sourcename {named}"));
+    assert_eq!(name.trim(), "nobody.invalid");
+}
+
+#[test]
+fn columns_are_chronyds_under_load() {
+    let Some((asked, _chronyd, socket)) = beside_each_other() else {
+        return;
+    };
+    let folder = Folder::new();
+    let theirs = |command: &str| asked.chronyc(&["-h", &socket.display().to_string()], command);
     let target = format!("127.0.0.1:{}", asked.port.number);
     let mut load = Command::new(env!("CARGO_BIN_EXE_maser"));
     load.args([
@@ -510,8 +580,39 @@ fn columns_are_chronyds_under_load() {
         "{stats}"
     );
     load.wait().expect("our child");
-    chronyd.kill().expect("our child");
-    chronyd.wait().expect("our child");
+}
+
+#[test]
+fn a_flood_of_nonsense_writes_no_line_and_changes_nothing() {
+    let Some(asked) = Asked::start("workers 1\nratelimit interval 1") else {
+        return;
+    };
+    asked.local("offline 192.0.2.1");
+    let lines = || asked.folder.read("stderr").lines().count();
+    let (before, sources) = (lines(), asked.udp("sources -a"));
+    let sender = UdpSocket::bind("127.0.0.1:0").expect("loopback");
+    for number in 0..10_000_u32 {
+        let mut packet = [6, 1, 0, 0, 0, 0, 0, 0].repeat(1 + number as usize % 60);
+        packet[5] = (number % 80).to_le_bytes()[0];
+        packet[number as usize % 8] ^= number.to_le_bytes()[1];
+        let command = (LOOPBACK, asked.commands.number);
+        sender.send_to(&packet, command).expect("loopback");
+        let len = number as usize % packet.len();
+        let time = (LOOPBACK, asked.port.number);
+        sender.send_to(&packet[..len], time).expect("loopback");
+    }
+    let columns = |text: &str| {
+        text.lines()
+            .map(|line| line[..20].to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(columns(&asked.udp("sources -a")), columns(&sources));
+    assert_eq!(lines(), before, "{}", asked.folder.read("stderr"));
+    // Whoever may order can write lines, and not without end.
+    for _ in 0..25 {
+        assert!(asked.local("allow ::1").contains("500 Failure"));
+    }
+    assert_eq!(lines(), before + 10, "{}", asked.folder.read("stderr"));
 }
 
 #[test]

@@ -8,7 +8,7 @@ pub enum Exit {
     /// 0: what was asked has been done.
     Success = 0,
     /// 1: a mistake in the configuration, or something that the machine does not let us do; of `maser
-    /// bench`: a bound was broken.
+    /// bench`: a bound was broken; of `maser health`: not ready; of the reports: no answer, or a refusal.
     Failure = 1,
     /// 2: arguments that cannot be, or an option that is refused; of `maser bench` also: the rate could not
     /// be driven.

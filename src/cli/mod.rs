@@ -4,7 +4,9 @@ mod bench;
 mod doctor;
 mod exit;
 mod keygen;
+mod report;
 mod serve;
+mod status;
 mod version;
 
 use std::io::{self, Write as _};
@@ -35,6 +37,10 @@ enum Command {
     Keygen(keygen::Keygen),
     Bench(Box<bench::Bench>),
     Doctor(doctor::Doctor),
+    Status(status::Status),
+    Health(status::Health),
+    #[command(flatten)]
+    Report(report::Report),
 }
 
 /// Does what the process's arguments say.
@@ -60,6 +66,9 @@ pub fn run() -> Exit {
         Some(Command::Keygen(keygen)) => keygen.run(),
         Some(Command::Bench(bench)) => bench.run(),
         Some(Command::Doctor(doctor)) => doctor.run(),
+        Some(Command::Status(status)) => status.run(),
+        Some(Command::Health(health)) => health.run(),
+        Some(Command::Report(report)) => report.run(),
         None => complain("maser: expected a command; see maser --help", Exit::Usage),
     }
 }
@@ -83,4 +92,5 @@ const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 a mistake in the configuration, or a failure at start; 2 a mistake in the \
 arguments, or an option that is refused. maser bench: 0 held; 1 a bound was broken, or a failure; 2 \
 the rate could not be driven, or a mistake in the arguments. maser doctor: 0 nothing worse than a note; 3 \
-something is slow; 4 something is broken.";
+something is slow; 4 something is broken. maser health: 0 ready; 1 not ready, or no answer. maser waitsync: 0 \
+synchronised; 1 not yet.";

@@ -10,7 +10,7 @@ use clap::ArgAction;
 use super::{Exit, complain, print, version};
 use crate::config::{self, Config, Families, Loaded, Notice, Origin, Place};
 use crate::discipline::Purpose;
-use crate::node::{self, Files, LogOptions, Memory, Options};
+use crate::node::{self, Files, LogOptions, LogTarget, Memory, Options};
 
 /// Answer requests for the time, until told to end.
 #[derive(Debug, clap::Args)]
@@ -27,6 +27,9 @@ pub(super) struct Serve {
     /// Log to this file [default: stderr].
     #[arg(short = 'l', value_name = "FILE")]
     log_file: Option<PathBuf>,
+    /// Log to syslog.
+    #[arg(long, conflicts_with = "log_file")]
+    syslog: bool,
     /// The least severe messages to log: -1 debug, 0 information, 1 warning, 2 error, 3 fatal.
     #[arg(short = 'L', value_name = "LEVEL", allow_negative_numbers = true,
           value_parser = clap::value_parser!(i8).range(-1..=3))]
@@ -128,7 +131,11 @@ impl Serve {
         }
         let options = Options {
             log: LogOptions {
-                file: self.log_file.clone(),
+                target: match &self.log_file {
+                    _ if self.syslog => LogTarget::Syslog,
+                    Some(file) => LogTarget::File(file.clone()),
+                    None => LogTarget::Stderr,
+                },
                 level: self
                     .log_level
                     .unwrap_or(if self.debug > 1 { -1 } else { 0 }),

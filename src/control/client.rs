@@ -26,3 +26,9 @@ pub fn decode(packet: &[u8], request: &Request, sequence: u32) -> Result<Reply, 
     }
     Reply::parse(header, packet)
 }
+
+/// The edition that brought the form of a reply; `None` of what is no reply, or of a kind that nobody knows.
+pub fn edition(packet: &[u8]) -> Option<Edition> {
+    let header = ReplyHeader::parse(packet).ok()?;
+    Reply::edition(header.reply)
+}

@@ -151,6 +151,12 @@ impl Reply {
         self.row(edition).code
     }
 
+    /// The edition that brought a kind of data.
+    pub(super) fn edition(code: u16) -> Option<Edition> {
+        let row = ROWS.iter().find(|row| row.code == code);
+        row.map(|row| row.since)
+    }
+
     /// How the request was taken.
     const fn status(&self) -> Status {
         match self {

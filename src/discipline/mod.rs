@@ -34,6 +34,6 @@ pub use system::{
     Action, AuthSelectMode, CannotAdd, End, InitialStep, Moment, NameId, Notice, Purpose,
     RawCardSample, RawReading, RawStamp, Record, RefclockReading, RefclockRecord, RtcRecord,
     SelectionRecord, ServerReport, Severity, SourceId, SourceReport, SourceSpec, System,
-    SystemOptions, TemperatureRecord, TrackingRecord,
+    SystemOptions, TemperatureRecord, TrackingRecord, UnresolvedReport,
 };
 pub use tempcomp::{BadPoints, COMPENSATION_MAX_PPM, Tempcomp, TempcompPoints};

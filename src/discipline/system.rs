@@ -20,6 +20,7 @@ mod temperature;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
+use std::panic::Location;
 use std::sync::Arc;
 
 pub use action::{
@@ -30,7 +31,7 @@ pub use cards::RawCardSample;
 pub use members::CannotAdd;
 pub use names::SourceSpec;
 pub use refclock::RawReading;
-pub use report::{ServerReport, SourceReport};
+pub use report::{ServerReport, SourceReport, UnresolvedReport};
 
 use self::names::Name;
 use self::refclock::RefclockSource;
@@ -662,11 +663,16 @@ impl<K: KernelClock> System<K> {
         Some(self.slew_began_ns.saturating_add(span_ns))
     }
 
+    #[track_caller]
     fn tell(&mut self, severity: Severity, text: String) {
-        self.actions
-            .push_back(Action::Notice(Notice { severity, text }));
+        self.actions.push_back(Action::Notice(Notice {
+            severity,
+            text,
+            place: Location::caller(),
+        }));
     }
 
+    #[track_caller]
     fn warn(&mut self, said: Option<String>) {
         if let Some(text) = said {
             self.tell(Severity::Warning, text);

@@ -95,10 +95,7 @@ pub(super) fn system(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Fata
 /// # Errors
 /// What stands in the way of starting; nothing a client sends ends a running node.
 pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<Summary, Fatal> {
-    log_sink::start(&options.log).map_err(system("log file"))?;
-    for notice in notices {
-        log::warn!("{notice}");
-    }
+    begin_to_log(notices, options)?;
     if let Err(error) = process::lift_open_files_limit() {
         log::warn!("the limit on open files stays: {error}");
     }
@@ -149,6 +146,7 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
     let crew = Crew::new(responders.hands(), [serves(false), serves(true)]);
     timekeeper.watch(crew, ports_at.clone(), Arc::clone(&queues));
     introduce(&ports_at, responders.count(), options);
+    log_sink::begin_to_limit();
     let end_ns = options
         .seconds
         .map(|seconds| started_ns.saturating_add(u64::from(seconds) * 1_000_000_000));
@@ -163,6 +161,14 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
         Ending::Signal(_) | Ending::TimeOver => Ok(summary),
         Ending::Done(end) => Err(Fatal::Clock(end)),
     }
+}
+
+fn begin_to_log(notices: &[Notice], options: &Options) -> Result<(), Fatal> {
+    log_sink::start(&options.log).map_err(system("the log"))?;
+    for notice in notices {
+        log::warn!("{notice}");
+    }
+    Ok(())
 }
 
 fn start_timekeeper(
@@ -231,10 +237,7 @@ fn set_clock_at_start(config: &Config, options: &Options) -> Result<(), Fatal> {
 /// # Errors
 /// What stands in the way of starting; that no source has answered well.
 pub fn once(config: &Config, notices: &[Notice], options: &Options) -> Result<f64, Fatal> {
-    log_sink::start(&options.log).map_err(system("log file"))?;
-    for notice in notices {
-        log::warn!("{notice}");
-    }
+    begin_to_log(notices, options)?;
     if !start::keeps_clock(config) {
         return Err(Fatal::NoSources);
     }

@@ -34,7 +34,7 @@ const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 ///
 /// Counted in years that begin in March, so that the leap day is the last: 146,097 days in 400 years, and
 /// 153 days in each five months from March on.
-pub(super) const fn civil(days: i64) -> (i64, i64, i64) {
+pub const fn civil(days: i64) -> (i64, i64, i64) {
     let from_march_0000 = days + 719_468;
     let cycle = from_march_0000.div_euclid(146_097);
     let day_of_cycle = from_march_0000.rem_euclid(146_097);

@@ -1,11 +1,8 @@
 //! `follow`: another program keeps the clock, and what it says of it becomes what we say of ourselves.
 
-use std::fs;
 use std::io;
-use std::net::UdpSocket;
-use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
 
+use super::control_socket::ControlSocket;
 use crate::config::ChronydAddress;
 use crate::control::{TRACKING_REPLY_LEN, TrackingReport, tracking_request};
 use crate::sys::clock::KernelClock;
@@ -132,7 +129,11 @@ impl FollowChronyd {
         }
         let socket = match &self.socket {
             Some(socket) => socket,
-            None => self.socket.insert(ControlSocket::connect(&self.address)?),
+            None => {
+                let made = ControlSocket::connect(&self.address)?;
+                made.set_nonblocking()?;
+                self.socket.insert(made)
+            }
         };
         self.sequence = self.sequence.wrapping_add(1);
         self.asked = now;
@@ -223,68 +224,6 @@ fn slewing(before_s: f64, after_s: f64, elapsed_s: f64) -> f64 {
     let rate = (after_s - before_s) / elapsed_s;
     let most = after_s.abs() / elapsed_s;
     rate.clamp(-most, most)
-}
-
-/// A socket to chronyd's control port: UDP, or unix datagrams, for which we need a path of our own.
-#[derive(Debug)]
-enum ControlSocket {
-    Udp(UdpSocket),
-    Unix(UnixDatagram, PathBuf),
-}
-
-impl ControlSocket {
-    fn connect(address: &ChronydAddress) -> io::Result<Self> {
-        match address {
-            ChronydAddress::Udp(peer) => {
-                let any = if peer.is_ipv6() {
-                    "[::]:0"
-                } else {
-                    "0.0.0.0:0"
-                };
-                let socket = UdpSocket::bind(any)?;
-                socket.set_nonblocking(true)?;
-                socket.connect(peer)?;
-                Ok(Self::Udp(socket))
-            }
-            ChronydAddress::Unix(path) => {
-                let own = path.with_file_name(format!("maser.{}.sock", std::process::id()));
-                let _ = fs::remove_file(&own);
-                let socket = UnixDatagram::bind(&own)?;
-                let connected = Self::Unix(socket, own.clone());
-                if let Self::Unix(socket, _) = &connected {
-                    // chronyd answers to this path as its own user.
-                    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-                    fs::set_permissions(&own, everybody)?;
-                    socket.set_nonblocking(true)?;
-                    socket.connect(path)?;
-                }
-                Ok(connected)
-            }
-        }
-    }
-
-    fn send(&self, request: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Udp(socket) => socket.send(request),
-            Self::Unix(socket, _) => socket.send(request),
-        }
-        .map(|_| ())
-    }
-
-    fn receive(&self, reply: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Udp(socket) => socket.recv(reply),
-            Self::Unix(socket, _) => socket.recv(reply),
-        }
-    }
-}
-
-impl Drop for ControlSocket {
-    fn drop(&mut self) {
-        if let Self::Unix(_, own) = self {
-            let _ = fs::remove_file(own);
-        }
-    }
 }
 
 #[cfg(test)]

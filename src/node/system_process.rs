@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use log::Level;
 use mio::unix::SourceFd;
 use mio::{Interest, Poll, Registry, Token, Waker};
 
@@ -543,11 +544,19 @@ fn served_unix(system: &mut System<Kernel>, raw: RawTime) -> (i64, u32) {
 }
 
 fn tell(notice: &Notice) {
-    match notice.severity {
-        Severity::Information => log::info!("{}", notice.text),
-        Severity::Warning => log::warn!("{}", notice.text),
-        Severity::Error => log::error!("{}", notice.text),
+    let level = match notice.severity {
+        Severity::Information => Level::Info,
+        Severity::Warning => Level::Warn,
+        Severity::Error => Level::Error,
+    };
+    if level > log::max_level() {
+        return;
     }
+    let mut record = log::Record::builder();
+    record.level(level).target(module_path!());
+    record.file_static(Some(notice.place.file()));
+    record.line(Some(notice.place.line()));
+    log::logger().log(&record.args(format_args!("{}", notice.text)).build());
 }
 
 /// Now, by both clocks.

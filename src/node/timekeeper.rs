@@ -51,6 +51,8 @@ pub(super) struct Timekeeper {
     steps: Steps,
     next_ask_ns: u64,
     next_renew_ns: u64,
+    /// When the log is to tell what it has left out.
+    next_flush_ns: u64,
     watch: ClockWatch,
     poll: Poll,
     signals: Signals,
@@ -146,6 +148,7 @@ impl Timekeeper {
             steps: Steps::default(),
             next_ask_ns: 0,
             next_renew_ns: 0,
+            next_flush_ns: 0,
             watch,
             poll,
             signals,
@@ -190,7 +193,7 @@ impl Timekeeper {
         let mut has_requests = responder.is_some();
         let mut is_asked = false;
         loop {
-            let wait = if has_requests {
+            let wait = if has_requests || self.commands.behind().is_some() {
                 Duration::ZERO
             } else {
                 self.wait(end_ns)
@@ -215,6 +218,9 @@ impl Timekeeper {
                     // Signals and names are asked for below.
                     _ => {}
                 }
+            }
+            if let Some(place) = self.commands.behind() {
+                self.take_commands(place, responder.as_deref_mut());
             }
             if let Some(worker) = &mut responder
                 && has_requests
@@ -339,12 +345,16 @@ impl Timekeeper {
 
     /// Does what is due.
     fn turn(&mut self) -> io::Result<()> {
+        let now_ns = clock::monotonic_ns();
+        if self.next_flush_ns <= now_ns {
+            log::logger().flush();
+            self.next_flush_ns = now_ns + nanos(TICK);
+        }
         if let Source::System(process) = &mut self.source {
             process.turn()?;
             self.renew();
             return Ok(());
         }
-        let now_ns = clock::monotonic_ns();
         if self.next_ask_ns <= now_ns {
             self.ask();
             self.next_ask_ns = now_ns + nanos(TICK);

@@ -22,6 +22,7 @@ pub mod cmsg;
 pub mod ethtool;
 mod filter;
 mod fixed;
+pub mod host_name;
 pub mod hwtstamp;
 mod packet;
 pub mod process;

@@ -132,6 +132,30 @@ pub enum State {
 }
 
 impl State {
+    /// What is with it, in a word or some.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Noselect => "not to be selected",
+            Self::MissingSamples => "with too few samples",
+            Self::NotSynchronised => "not synchronised",
+            Self::BadStratum => "of a stratum out of bounds",
+            Self::TooDistant => "too distant",
+            Self::Jittery => "too jittery",
+            Self::WaitsForSamples => "waiting for samples of others",
+            Self::Stale => "with stale samples",
+            Self::Orphan => "orphan",
+            Self::NotTrusted => "not agreeing with the trusted",
+            Self::Falseticker => "falseticker",
+            Self::WaitsForSources => "waiting for other sources",
+            Self::NotPreferred => "not preferred",
+            Self::WaitsForUpdate => "waiting for an update",
+            Self::Distant => "too far to be combined",
+            Self::Outlier => "of another frequency",
+            Self::Combined => "combined",
+            Self::Selected => "selected",
+        }
+    }
+
     /// The letter in `chronyc selectdata` and selection.log.
     pub const fn letter(self) -> char {
         match self {
@@ -179,16 +203,18 @@ impl Candidate {
         if self.role.noselect {
             return Some(State::Noselect);
         }
+        if self.leap == LeapIndicator::NotSynchronised {
+            return Some(State::NotSynchronised);
+        }
+        if !(options.stratum_min..=options.stratum_max).contains(&self.stratum) {
+            return Some(State::BadStratum);
+        }
         let Some(seen) = &self.selectable else {
             return Some(State::MissingSamples);
         };
         // Comparisons that fail where a number is not one.
         let is_near = seen.root_distance_s <= options.distance_max_s && seen.offset_s.is_finite();
-        if self.leap == LeapIndicator::NotSynchronised {
-            Some(State::NotSynchronised)
-        } else if !(options.stratum_min..=options.stratum_max).contains(&self.stratum) {
-            Some(State::BadStratum)
-        } else if !is_near {
+        if !is_near {
             Some(State::TooDistant)
         } else if seen.standard_deviation_s <= options.jitter_max_s {
             None

@@ -224,14 +224,19 @@ impl Default for SelectDataReport {
 
 impl SelectDataReport {
     /// Of a source as the last selection has left it. Without samples age and interval are zero.
-    pub fn new(source: SourceAddress, candidate: &Candidate, is_authenticated: bool) -> Self {
+    pub fn new(
+        source: SourceAddress,
+        candidate: &Candidate,
+        effective: SelectOptions,
+        is_authenticated: bool,
+    ) -> Self {
         let mut report = Self {
             source,
             state: candidate.standing.state,
             is_authenticated,
             leap: candidate.leap,
             configured: candidate.role,
-            effective: candidate.role,
+            effective,
             score: candidate.standing.score,
             ..Self::default()
         };

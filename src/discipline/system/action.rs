@@ -1,6 +1,7 @@
 //! What the system process asks of whoever owns sockets, files and names.
 
 use core::net::{IpAddr, SocketAddr};
+use core::panic::Location;
 
 use crate::client::{Candidate, Family, Measurement, Request, SourceName, Statistics};
 use crate::discipline::{RtcReport, Tracking};
@@ -102,6 +103,8 @@ pub struct Notice {
     pub severity: Severity,
     /// One line.
     pub text: String,
+    /// Where in the program it is told: notices of one place are of one kind.
+    pub place: &'static Location<'static>,
 }
 
 /// How grave a notice is.

@@ -41,6 +41,11 @@ impl Name {
         &self.spec
     }
 
+    /// Sources that it may have at once.
+    pub(super) fn slots(&self) -> usize {
+        self.pool.slots().count()
+    }
+
     /// One of its sources is removed for good; whether others are left to be had.
     pub(super) fn remove(&mut self, slot: SlotId) -> bool {
         self.pool.remove(slot)

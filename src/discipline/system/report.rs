@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use super::System;
 use super::action::{Moment, SourceId};
 use crate::client::{
-    Activity, Candidate, Counts, Measurement, Role, Sample, Selectable, SourceName, State,
-    Statistics,
+    Activity, Candidate, Counts, Measurement, Role, Sample, SelectOptions, Selectable, SourceName,
+    State, Statistics,
 };
 use crate::discipline::{KernelClock, Smoothing};
 use crate::wire::KeyId;
@@ -26,6 +26,8 @@ pub struct SourceReport {
     pub state: State,
     /// As selection sees it now.
     pub candidate: Candidate,
+    /// How it is selected: as configured, or as `authselectmode` has it.
+    pub effective: SelectOptions,
     /// Whether it is asked.
     pub activity: Activity,
     /// The poll interval, log2 of seconds.
@@ -40,6 +42,23 @@ pub struct SourceReport {
     pub newest: Option<Sample>,
     /// Seconds since then.
     pub age_s: Option<f64>,
+}
+
+/// A source that has no address yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnresolvedReport {
+    /// By which it is known until it has one.
+    pub number: u32,
+    /// Its name in the configuration.
+    pub host: String,
+    /// Whether it is to be a peer.
+    pub role: Role,
+    /// The shortest poll interval, log2 of seconds.
+    pub poll: i8,
+    /// `key`
+    pub key: Option<KeyId>,
+    /// How it is to be selected.
+    pub select: SelectOptions,
 }
 
 /// What there is of a source that packets go to.
@@ -81,6 +100,7 @@ impl<K: KernelClock> System<K> {
                 }),
                 state: source.standing.state,
                 candidate: source.candidate(cooked),
+                effective: SelectOptions::default(),
                 activity: association.activity(),
                 poll: association.poll().log2(),
                 reach: association.reach().register(),
@@ -99,6 +119,7 @@ impl<K: KernelClock> System<K> {
                 server: None,
                 state: source.standing.state,
                 candidate: source.candidate(cooked),
+                effective: SelectOptions::default(),
                 activity: Activity::Online,
                 poll: source.clock.options().poll,
                 reach: source.clock.reach().register(),
@@ -108,7 +129,41 @@ impl<K: KernelClock> System<K> {
                 age_s: newest.as_ref().map(age_s),
             }
         });
-        servers.chain(clocks).collect()
+        let mut all: Vec<SourceReport> = servers.chain(clocks).collect();
+        let mut candidates: Vec<Candidate> = all.iter().map(|source| source.candidate).collect();
+        self.weigh_authentication(&mut candidates);
+        for (source, candidate) in all.iter_mut().zip(candidates) {
+            source.effective = candidate.role;
+        }
+        all
+    }
+
+    /// Sources that no address was found for yet: of a pool as many as are to be asked at first.
+    pub fn unresolved_sources(&self) -> Vec<UnresolvedReport> {
+        let mut all = Vec::new();
+        for (id, name) in &self.names {
+            if self.sources.values().any(|source| source.name_id == *id) {
+                continue;
+            }
+            let spec = name.spec();
+            for slot in 0..name.slots() {
+                let number = id.0.wrapping_mul(SLOTS).wrapping_add(slot as u64 + 1);
+                all.push(UnresolvedReport {
+                    number: u32::try_from(number).unwrap_or(u32::MAX),
+                    host: spec.host.clone(),
+                    role: spec.role,
+                    poll: spec.options.poll_range().0,
+                    key: spec.options.key,
+                    select: SelectOptions {
+                        noselect: spec.options.noselect,
+                        prefer: spec.options.prefer,
+                        trust: spec.options.trust,
+                        require: spec.options.require,
+                    },
+                });
+            }
+        }
+        all
     }
 
     /// Names that no address was found for yet.
@@ -129,3 +184,6 @@ impl<K: KernelClock> System<K> {
         self.smoothing.as_ref()
     }
 }
+
+/// More than a pool has.
+const SLOTS: u64 = 32;

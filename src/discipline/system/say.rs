@@ -1,9 +1,10 @@
-//! What we say of ourselves: the published record.
+//! What we say of ourselves, the published record; and what is told of sources.
 
 use std::net::IpAddr;
 
 use super::System;
-use super::action::{Moment, Severity};
+use super::action::{Moment, Severity, SourceId};
+use crate::client::{Candidate, SourceName, State};
 use crate::discipline::KernelClock;
 use crate::wire::{
     CookedTime, Correction, LeapIndicator, NtpDuration, NtpTimestamp, RawTime, ReferenceId,
@@ -135,6 +136,54 @@ impl<K: KernelClock> System<K> {
         let since = (self.clock.cook(raw).0 - start).to_bits();
         self.start_unix_s.saturating_add(since >> 32)
     }
+}
+
+impl<K: KernelClock> System<K> {
+    /// A source does not agree with most any more.
+    pub(super) fn tell_falsetickers(
+        &mut self,
+        before: &[(SourceId, SourceName, Candidate)],
+        after: &[Candidate],
+    ) {
+        let is_false = |candidate: &Candidate| candidate.standing.state == State::Falseticker;
+        for ((_, name, old), new) in before.iter().zip(after) {
+            if is_false(new)
+                && !is_false(old)
+                && let Some(seen) = new.selectable
+            {
+                let (offset_s, distance_s) = (seen.offset_s, seen.root_distance_s);
+                self.tell(
+                    Severity::Warning,
+                    format!(
+                        "Detected falseticker {name}: {offset_s:+.9} s from our clock, and claims to be wrong by \
+                         {distance_s:.9} s at most"
+                    ),
+                );
+            }
+        }
+    }
+}
+
+/// How many sources are in which state, the most numerous first.
+pub(super) fn states(candidates: &[Candidate]) -> String {
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for candidate in candidates {
+        let word = match candidate.standing.state {
+            _ if candidate.reach == 0 => "unreachable",
+            state => state.word(),
+        };
+        match counts.iter_mut().find(|(other, _)| *other == word) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((word, 1)),
+        }
+    }
+    counts.sort_by_key(|(_, count)| core::cmp::Reverse(*count));
+    let counts = counts.iter().map(|(word, count)| format!("{count} {word}"));
+    let all: Vec<String> = counts.collect();
+    if all.is_empty() {
+        return "there is none".to_owned();
+    }
+    all.join(", ")
 }
 
 /// A server of a higher one is none (RFC 5905 §7.3).

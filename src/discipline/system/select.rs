@@ -3,7 +3,7 @@
 use super::action::{
     Action, End, Moment, Record, SelectionRecord, Severity, SourceId, TrackingRecord,
 };
-use super::say::Followed;
+use super::say::{Followed, states};
 use super::source::Source;
 use super::{AuthSelectMode, Purpose, Stage, System};
 use crate::client::{Candidate, Choice, Estimate, Reference, SourceName, select};
@@ -35,6 +35,7 @@ impl<K: KernelClock> System<K> {
                 source.standing = candidate.standing;
             }
         }
+        self.tell_falsetickers(&all, &candidates);
         if updated.is_some() {
             let records = all.iter().zip(&candidates);
             self.actions
@@ -53,16 +54,19 @@ impl<K: KernelClock> System<K> {
                 }
             }
             Choice::NotYet => {}
-            Choice::NoSelectable => self.lose("no selectable sources"),
-            Choice::NoMajority => self.lose("no majority"),
-            Choice::TooFew => self.lose("not enough sources agree, or none that is required"),
+            Choice::NoSelectable => self.lose("no selectable sources", &candidates),
+            Choice::NoMajority => self.lose("no majority", &candidates),
+            Choice::TooFew => {
+                let why = "not enough sources agree, or none that is required";
+                self.lose(why, &candidates);
+            }
         }
         Ok(())
     }
 
     /// `authselectmode`. A reference clock is as good as an authenticated server. Where all servers are that, or none is,
     /// `mix` makes none better than others.
-    fn weigh_authentication(&self, candidates: &mut [Candidate]) {
+    pub(super) fn weigh_authentication(&self, candidates: &mut [Candidate]) {
         let is_authenticated = |source: &Source| source.association.options().key.is_some();
         let has_authenticated = self.sources.values().any(is_authenticated);
         let has_others = !self.sources.values().all(is_authenticated);
@@ -83,9 +87,13 @@ impl<K: KernelClock> System<K> {
     }
 
     /// No source can be followed. What was found before holds on, and its dispersion grows.
-    fn lose(&mut self, why: &str) {
+    fn lose(&mut self, why: &str, candidates: &[Candidate]) {
         if self.selected.take().is_some() {
-            self.tell(Severity::Warning, format!("Can't synchronise: {why}"));
+            let states = states(candidates);
+            self.tell(
+                Severity::Warning,
+                format!("Can't synchronise: {why} ({states})"),
+            );
         }
     }
 
@@ -105,7 +113,15 @@ impl<K: KernelClock> System<K> {
             SourceName::Refclock(letters) => (None, (reference.stratum.saturating_add(1), letters)),
         };
         if self.selected.replace(id) != Some(id) {
-            let text = format!("Selected source {name}");
+            let stratum = reference.stratum;
+            let seen = reference.estimate.map_or_else(String::new, |estimate| {
+                let offset_s = estimate.offset_s;
+                format!(", {offset_s:+.9} s from our clock")
+            });
+            let text = format!(
+                "Selected source {name}: stratum {stratum}{seen}, {} combined",
+                reference.combined
+            );
             self.tell(Severity::Information, text);
         }
         let Some(estimate) = reference.estimate else {

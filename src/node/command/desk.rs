@@ -6,13 +6,14 @@ use std::sync::Arc;
 use super::access::{Access, is_of};
 use super::clients::Remembered;
 use super::crew::Crew;
+use super::lines::Line;
 use super::reports;
 use crate::config::Config;
 use crate::control::{
     AccessOrder, ClientsPage, ClientsQuestion, LocalOrder, Matching, Order, Question, Reply,
     ServerStatsReport, SourceAddress, State, Status, Whom,
 };
-use crate::discipline::{Local, LocalReference, MakeStep, SourceReport};
+use crate::discipline::{Local, LocalReference, MakeStep};
 use crate::node::system_process::{SystemProcess, now};
 use crate::node::{Worker, keys};
 use crate::server::ClientTable;
@@ -93,38 +94,28 @@ impl State for Clerk<'_> {
                 self.around.process.as_deref(),
                 &self.around.variables,
             ))),
-            Question::SourceCount => Ok(Reply::SourceCount(count(self.sources().len()))),
-            Question::Source(place) => self
-                .source(*place)
-                .map(|source| Reply::Source(reports::source(&source))),
+            Question::SourceCount => Ok(Reply::SourceCount(count(self.lines().len()))),
+            Question::Source(place) => self.line(*place).map(|line| Reply::Source(line.source())),
             Question::Sourcestats(place) => self
-                .source(*place)
-                .map(|source| Reply::Sourcestats(reports::sourcestats(&source))),
+                .line(*place)
+                .map(|line| Reply::Sourcestats(line.sourcestats())),
             Question::SelectData(place) => self
-                .source(*place)
-                .map(|source| Reply::SelectData(reports::selectdata(&source))),
-            Question::SourceName(address) => self.named(*address).map(|source| {
-                let name = source.host.unwrap_or_else(|| source.name.to_string());
-                Reply::SourceName(name)
-            }),
+                .line(*place)
+                .map(|line| Reply::SelectData(line.selectdata())),
+            Question::SourceName(address) => self
+                .named(*address)
+                .map(|line| Reply::SourceName(line.host())),
             Question::NtpData(address) => {
-                let source = self.named(*address)?;
-                let report = reports::ntpdata(&source).ok_or(Status::NoSuchSource)?;
-                Ok(Reply::NtpData(report))
+                let report = self.named(*address)?.ntpdata();
+                Ok(Reply::NtpData(report.ok_or(Status::NoSuchSource)?))
             }
             Question::Auth(address) => {
-                let source = self.named(*address)?;
+                let line = self.named(*address)?;
                 let process = self.around.process.as_deref().ok_or(Status::NoSuchSource)?;
-                let report = reports::authdata(&source, process.keys());
+                let report = line.authdata(process.keys());
                 Ok(Reply::Auth(report.ok_or(Status::NoSuchSource)?))
             }
-            Question::Activity => Ok(Reply::Activity(reports::activity(
-                &self.sources(),
-                self.around
-                    .process
-                    .as_deref()
-                    .map_or(0, |process| process.system().unresolved()),
-            ))),
+            Question::Activity => Ok(Reply::Activity(reports::activity(&self.lines()))),
             Question::ServerStats => Ok(Reply::ServerStats(self.server_stats())),
             Question::Rtc => {
                 let process = self.around.process.as_deref().ok_or(Status::NoRtc)?;
@@ -185,14 +176,23 @@ impl State for Clerk<'_> {
 }
 
 impl Clerk<'_> {
-    fn sources(&self) -> Vec<SourceReport> {
-        let process = self.around.process.as_deref();
-        process.map_or_else(Vec::new, |process| process.system().sources(now()))
+    /// All sources; those without an address last.
+    fn lines(&self) -> Vec<Line> {
+        let Some(process) = self.around.process.as_deref() else {
+            return Vec::new();
+        };
+        let system = process.system();
+        let known = system.sources(now()).into_iter();
+        let unresolved = system.unresolved_sources().into_iter();
+        known
+            .map(|source| Line::Known(Box::new(source)))
+            .chain(unresolved.map(Line::Unresolved))
+            .collect()
     }
 
-    fn source(&self, place: u32) -> Result<SourceReport, Status> {
+    fn line(&self, place: u32) -> Result<Line, Status> {
         let place = usize::try_from(place).map_err(|_| Status::NoSuchSource)?;
-        let mut all = self.sources();
+        let mut all = self.lines();
         if place < all.len() {
             Ok(all.swap_remove(place))
         } else {
@@ -200,9 +200,9 @@ impl Clerk<'_> {
         }
     }
 
-    fn named(&self, address: SourceAddress) -> Result<SourceReport, Status> {
-        let mut all = self.sources().into_iter();
-        all.find(|source| reports::address(source.name) == address)
+    fn named(&self, address: SourceAddress) -> Result<Line, Status> {
+        let mut all = self.lines().into_iter();
+        all.find(|line| line.address() == address)
             .ok_or(Status::NoSuchSource)
     }
 

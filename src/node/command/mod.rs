@@ -4,6 +4,7 @@ mod access;
 mod clients;
 mod crew;
 mod desk;
+mod lines;
 mod new_source;
 mod ports;
 mod reports;
@@ -30,6 +31,8 @@ pub(super) struct Commands {
     limiter: Option<RateLimiter>,
     chance: Chance,
     desk: Desk,
+    /// Ports that were left with requests: a bit for each place.
+    behind: u32,
 }
 
 impl Commands {
@@ -40,6 +43,7 @@ impl Commands {
             limiter: config.command.rate_limit.map(RateLimiter::new),
             chance: Chance::new(u64::from_ne_bytes(*seed.first_chunk().unwrap_or(&[1; 8]))),
             desk: Desk::new(config, seed),
+            behind: 0,
         }
     }
 
@@ -68,6 +72,15 @@ impl Commands {
         self.desk.ends
     }
 
+    /// A port that had more requests than a turn allows, if any: it is to be called ready again.
+    pub(super) const fn behind(&self) -> Option<usize> {
+        if self.behind == 0 {
+            None
+        } else {
+            Some(self.behind.trailing_zeros() as usize)
+        }
+    }
+
     /// The port at a place has requests.
     pub(super) fn ready(&mut self, place: usize, mut around: Around<'_>) {
         let Self {
@@ -75,8 +88,9 @@ impl Commands {
             limiter,
             chance,
             desk,
+            behind,
         } = self;
-        ports.ready(place, |request, sender| {
+        let has_more = ports.ready(place, |request, sender| {
             desk.counts.hits += 1;
             let from = match sender {
                 Sender::Local => Requester::Local,
@@ -102,6 +116,7 @@ impl Commands {
             };
             answer(request, from, &mut clerk)
         });
+        *behind = *behind & !(1 << place) | u32::from(has_more) << place;
     }
 }
 

@@ -84,23 +84,18 @@ impl CommandPorts {
     }
 
     /// Takes the requests of the port at a place, as many as one turn allows, and sends what `answer` makes of each.
+    /// Whether there may be more: of those nothing becomes readable again.
     pub(in crate::node) fn ready(
         &mut self,
         place: usize,
         mut answer: impl FnMut(&[u8], Sender) -> Option<Vec<u8>>,
-    ) {
+    ) -> bool {
         if let Some(port) = self.udp.get(place) {
-            for _ in 0..TURNS {
-                if !serve_udp(port, &mut self.burst, &mut answer) {
-                    return;
-                }
-            }
+            (0..TURNS).all(|_| serve_udp(port, &mut self.burst, &mut answer))
         } else if let Some(local) = &self.local {
-            for _ in 0..TURNS * PACKETS {
-                if !local.serve(&mut answer) {
-                    return;
-                }
-            }
+            (0..TURNS * PACKETS).all(|_| local.serve(&mut answer))
+        } else {
+            false
         }
     }
 }

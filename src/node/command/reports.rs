@@ -1,14 +1,12 @@
 //! From what is known to what chronyc is told.
 
 use super::desk::CommandCounts;
-use crate::auth::KeyStore;
-use crate::client::{Activity, Role, SourceName, unix_near};
+use super::lines::Line;
+use crate::client::{Activity, SourceName, unix_near};
 use crate::control::{
-    ActivityReport, AuthReport, ManualSample, NtpDataReport, RtcReport, SelectDataReport,
-    ServerStatsReport, SmoothingReport, SourceAddress, SourceMode, SourceReport, SourceState,
-    SourcestatsReport, TrackingReport,
+    ActivityReport, ManualSample, RtcReport, ServerStatsReport, SmoothingReport, SourceAddress,
+    TrackingReport,
 };
-use crate::discipline;
 use crate::node::counters::{Counts, Event};
 use crate::node::system_process::{SystemProcess, now};
 use crate::server::InterleavedHeld;
@@ -60,81 +58,18 @@ fn followed(process: &SystemProcess, variables: &SystemVariables) -> Option<std:
     }
 }
 
-/// A line of `sources`.
-pub(super) fn source(source: &discipline::SourceReport) -> SourceReport {
-    let last = source.server.as_ref().and_then(|server| server.last);
-    let newest = source.newest.as_ref();
-    let adjusted_s = newest.map_or(0.0, |sample| sample.offset_s);
-    SourceReport {
-        source: address(source.name),
-        state: SourceState::from(source.state),
-        mode: match source.server.as_ref().map(|server| server.role) {
-            None => SourceMode::Refclock,
-            Some(Role::Client) => SourceMode::Client,
-            Some(Role::Peer) => SourceMode::Peer,
-        },
-        poll: source.poll,
-        stratum: source.candidate.stratum,
-        reach: source.reach,
-        age_s: source.age_s.map(whole),
-        measured_s: last
-            .filter(|_| newest.is_some())
-            .map_or(adjusted_s, |last| last.offset_s),
-        adjusted_s,
-        error_s: newest.map_or(0.0, crate::client::Sample::root_distance_s),
-    }
-}
-
-/// A line of `sourcestats`.
-pub(super) fn sourcestats(source: &discipline::SourceReport) -> SourcestatsReport {
-    let age_s = source.age_s.unwrap_or(0.0);
-    SourcestatsReport::new(address(source.name), &source.statistics, age_s)
-}
-
-/// A line of `selectdata`.
-pub(super) fn selectdata(source: &discipline::SourceReport) -> SelectDataReport {
-    let has_key = source
-        .server
-        .as_ref()
-        .is_some_and(|server| server.key.is_some());
-    SelectDataReport::new(address(source.name), &source.candidate, has_key)
-}
-
-/// `ntpdata`; a reference clock has none.
-pub(super) fn ntpdata(source: &discipline::SourceReport) -> Option<NtpDataReport> {
-    let server = source.server.as_ref()?;
-    let last = server.last.as_ref();
-    let last = last.map(|last| (last, unix(last.reference_timestamp)));
-    let own = server.own_address;
-    Some(NtpDataReport::new(server.address, own, server.counts, last))
-}
-
-/// `authdata`; a reference clock has none.
-pub(super) fn authdata(source: &discipline::SourceReport, keys: &KeyStore) -> Option<AuthReport> {
-    let server = source.server.as_ref()?;
-    let Some(id) = server.key else {
-        return Some(AuthReport::default());
-    };
-    let known = keys.find(id);
-    Some(known.map_or_else(AuthReport::default, |at| {
-        let bits = u16::try_from(keys.key_bits(at)).unwrap_or(u16::MAX);
-        AuthReport::with_key(id.0, keys.key_type(at), bits)
-    }))
-}
-
 /// `activity`
-pub(super) fn activity(sources: &[discipline::SourceReport], unresolved: usize) -> ActivityReport {
-    let servers = || sources.iter().filter(|source| source.server.is_some());
-    let count = |wanted: Activity| {
-        let all = servers().filter(|source| source.activity == wanted);
+pub(super) fn activity(lines: &[Line]) -> ActivityReport {
+    let count = |wanted: Option<Activity>| {
+        let all = lines.iter().filter(|line| line.activity() == Some(wanted));
         u32::try_from(all.count()).unwrap_or(u32::MAX)
     };
     ActivityReport {
-        online: count(Activity::Online),
-        offline: count(Activity::Offline),
-        burst_online: count(Activity::BurstOnline),
-        burst_offline: count(Activity::BurstOffline),
-        unresolved: u32::try_from(unresolved).unwrap_or(u32::MAX),
+        online: count(Some(Activity::Online)),
+        offline: count(Some(Activity::Offline)),
+        burst_online: count(Some(Activity::BurstOnline)),
+        burst_offline: count(Some(Activity::BurstOffline)),
+        unresolved: count(None),
     }
 }
 
@@ -222,7 +157,7 @@ pub(super) const fn address(name: SourceName) -> SourceAddress {
     }
 }
 
-fn unix(at: NtpTimestamp) -> (i64, u32) {
+pub(super) fn unix(at: NtpTimestamp) -> (i64, u32) {
     unix_near(at, clock::realtime().secs)
 }
 
@@ -231,6 +166,6 @@ fn unix(at: NtpTimestamp) -> (i64, u32) {
     clippy::cast_sign_loss,
     reason = "a cast saturates"
 )]
-const fn whole(seconds: f64) -> u32 {
+pub(super) const fn whole(seconds: f64) -> u32 {
     seconds as u32
 }

@@ -71,18 +71,14 @@ fn of_sources(process: &SystemProcess) -> String {
     let unresolved = system.unresolved();
     let mut states = BTreeMap::<_, usize>::new();
     for source in &sources {
-        let state = match source.reach {
-            0 => "no_answer",
-            _ => words::state(source.state),
-        };
-        *states.entry(state).or_default() += 1;
+        *states.entry(words::state(source)).or_default() += 1;
     }
     let mut parts: Vec<String> = states
         .iter()
-        .map(|(state, count)| format!("{count} × {}", state.replace('_', " ")))
+        .map(|(state, count)| format!("{count} {}", state.replace('_', " ")))
         .collect();
     if unresolved > 0 {
-        parts.push(format!("{unresolved} × no address"));
+        parts.push(format!("{unresolved} without an address"));
     }
     if parts.is_empty() {
         return "there is no source".into();

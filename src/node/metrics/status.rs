@@ -126,7 +126,7 @@ fn source(source: &SourceReport) -> Value {
         "name": source.name.to_string(),
         "host": source.host,
         "role": words::role(source),
-        "state": words::state(source.state),
+        "state": words::state(source),
         "sign": source.state.sign().to_string(),
         "selected": source.candidate.standing.is_selected,
         "activity": words::activity(source.activity),

@@ -5,8 +5,10 @@ use crate::discipline::SourceReport;
 use crate::wire::LeapIndicator;
 
 /// What a source came to.
-pub(super) const fn state(state: State) -> &'static str {
-    match state {
+pub(super) const fn state(source: &SourceReport) -> &'static str {
+    match source.state {
+        // It says nothing at all.
+        State::MissingSamples | State::NotSynchronised if source.reach == 0 => "unreachable",
         State::Noselect => "noselect",
         State::MissingSamples => "missing_samples",
         State::NotSynchronised => "not_synchronised",

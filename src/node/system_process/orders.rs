@@ -9,9 +9,9 @@ use crate::auth::KeyStore;
 use crate::client::{SourceName, SourceOptions};
 use crate::control::{ManualTimestamp, Order, SourceAddress, Status};
 use crate::discipline::{CannotAdd, Local};
-use crate::node::Files;
 use crate::node::command::{make_step, matches, source_spec};
 use crate::node::source_port::SourcePort;
+use crate::node::{Files, log as log_lines};
 use crate::wire::NtpTimestamp;
 
 impl SystemProcess {
@@ -48,6 +48,7 @@ impl SystemProcess {
             }
             Order::CycleLogs => {
                 self.logs.cycle();
+                log_lines::cycle();
                 true
             }
             Order::Dump => self.dump(),

@@ -195,7 +195,7 @@ pub(super) fn sources(text: &mut Exposition, view: &View<'_>) {
             ("source", &**label),
             ("host", source.host.as_deref().unwrap_or("")),
             ("role", words::role(source)),
-            ("state", words::state(source.state)),
+            ("state", words::state(source)),
         ];
         text.sample(&labels, 1);
     }
