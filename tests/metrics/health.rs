@@ -61,7 +61,7 @@ fn not_synchronised_is_said_with_the_reason() {
     assert!(
         answer
             .body
-            .starts_with("not synchronised: no source is selected: 1 "),
+            .starts_with("not synchronised: no source is selected: 1 unreachable"),
         "{}",
         answer.body
     );

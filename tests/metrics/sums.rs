@@ -9,6 +9,7 @@ use super::Told;
 use super::support::bench::count;
 use super::support::client::{Client, field, request};
 use super::support::exposition::Exposition;
+use super::support::node::Folder;
 use super::support::seen::within;
 use super::support::{keys, tool};
 
@@ -165,4 +166,62 @@ fn under_overload_what_came_is_the_sum_over_outcomes_and_the_rest_is_counted_apa
     assert_eq!(status["requests"]["total"]["queue_dropped"], lost);
     let warnings = status["warnings"].to_string();
     assert!(warnings.contains("queue was full"), "{warnings}");
+}
+
+#[test]
+fn a_responder_in_the_timekeepers_loop_is_told_of_as_well() {
+    let told = Told::start(&["workers 0"]);
+    let before = assert_adds_up(&told.figures_at_rest());
+    let client = Client::new(&told.node, "127.0.0.1");
+    for transmit in 0..50 {
+        client.ask(&request(4, 3, transmit));
+    }
+    let figures = told.figures_at_rest();
+    assert_eq!(assert_adds_up(&figures), before + 50);
+    assert_eq!(
+        figures.count("maser_received_total", &[("cpu", "any")]),
+        before + 50
+    );
+    assert_eq!(told.status()["workers"][0]["cpu"], Value::Null);
+}
+
+#[test]
+fn uses_of_keys_outlast_the_keys() {
+    let Some(chronyc) = tool::need("chronyc") else {
+        return;
+    };
+    let folder = Folder::new();
+    let (old, new) = (
+        keys::AES128,
+        keys::Key {
+            id: 20,
+            ..keys::AES128
+        },
+    );
+    let key_file = folder.write("own-keys", &old.line());
+    let socket = key_file.with_file_name("sock");
+    let own = socket.parent().expect("a folder");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(own, mode).expect("ours");
+    let lines = [
+        format!("keyfile {}", key_file.display()),
+        format!("bindcmdaddress {}", socket.display()),
+    ];
+    let told = Told::start(&[&lines[0], &lines[1]]);
+    let client = Client::new(&told.node, "127.0.0.1");
+    let signed = |key: keys::Key, transmit| client.ask(&key.sign(&request(4, 3, transmit)));
+    (1..=3).for_each(|transmit| drop(signed(old, transmit)));
+    folder.write("own-keys", &new.line());
+    let mut rekey = Command::new(chronyc);
+    let output = tool::run(rekey.arg("-h").arg(&socket).arg("rekey"));
+    assert!(output.status.success(), "{}", tool::said(&output));
+    signed(new, 4);
+    let figures = told.figures_at_rest();
+    let uses = |id: &str| figures.count("maser_key_requests_total", &[("key_id", id)]);
+    assert_eq!((uses("10"), uses("20")), (3, 1));
+    assert_eq!(figures.count("maser_key_requests_total", &[]), 4);
+    assert_eq!(
+        figures.count("maser_requests_total", &[("outcome", "answered_signed")]),
+        4
+    );
 }
