@@ -236,3 +236,81 @@ fn silence_is_waited_for_as_long_as_told() {
     );
     assert!(tries[0].1 != tries[1].1 || tries[1].1 != tries[2].1);
 }
+
+/// Whatever chronyc sends for these words, we send, and print what it prints.
+#[test]
+fn orders_are_chronycs() {
+    let Some(path) = need("chronyc") else {
+        return;
+    };
+    let daemon = Pretended::start(1, Edition::V4_2);
+    let taken = || std::mem::take(&mut *daemon.orders.lock().expect("nobody panicked"));
+    for words in ORDERS {
+        let theirs = chronyc(&path, daemon.port, &[], words);
+        let their_orders = taken();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_maser"));
+        command.args(["order", words, "-h", "127.0.0.1"]);
+        let output = run(command.args(["-p", &daemon.port.to_string()]));
+        assert_eq!(printed(&output), theirs, "{words}");
+        assert_eq!(taken(), their_orders, "{words}");
+        assert!(
+            !their_orders.is_empty() || words.contains("check"),
+            "{words}"
+        );
+    }
+}
+
+const ORDERS: [&str; 52] = [
+    "online",
+    "online 192.0.2.1",
+    "online 2001:db8::1",
+    "offline 255.255.255.0/192.0.2.0",
+    "offline",
+    "onoffline",
+    "burst 2/10",
+    "burst 3/4 192.0.2.1",
+    "burst 1/1 255.0.0.0/10.0.0.0",
+    "minpoll 192.0.2.1 4",
+    "maxpoll 192.0.2.1 -2",
+    "maxdelay 192.0.2.1 0.25",
+    "maxdelayratio 192.0.2.1 1.5",
+    "maxdelaydevratio 192.0.2.1 4",
+    "minstratum 192.0.2.1 2",
+    "polltarget 192.0.2.1 12",
+    "delete 192.0.2.1",
+    "refresh",
+    "reload sources",
+    "reset sources",
+    "reselect",
+    "reselectdist 0.001",
+    "makestep",
+    "makestep 0.5 3",
+    "makestep 0.5 -1",
+    "maxupdateskew 5.5",
+    "manual on",
+    "manual off",
+    "manual reset",
+    "manual delete 2",
+    "smoothtime reset",
+    "smoothtime activate",
+    "local",
+    "local off",
+    "local stratum 7 distance 0.5 orphan",
+    "allow",
+    "allow all",
+    "allow 192.0.2.0/24",
+    "allow all 192.0.2",
+    "deny 2001:db8::/32",
+    "deny all 10",
+    "cmdallow 192.0.2.1",
+    "cmdallow all",
+    "cmddeny 192.0.2.1",
+    "cmddeny all 2001:db8::1",
+    "accheck 192.0.2.1",
+    "cmdaccheck 2001:db8::1",
+    "trimrtc",
+    "writertc",
+    "rekey",
+    "dump",
+    "cyclelogs",
+];

@@ -41,6 +41,8 @@ enum Command {
     Health(status::Health),
     #[command(flatten)]
     Report(report::Report),
+    #[command(disable_help_flag = true)]
+    Order(report::Order),
 }
 
 /// Does what the process's arguments say.
@@ -69,6 +71,7 @@ pub fn run() -> Exit {
         Some(Command::Status(status)) => status.run(),
         Some(Command::Health(health)) => health.run(),
         Some(Command::Report(report)) => report.run(),
+        Some(Command::Order(order)) => order.run(),
         None => complain("maser: expected a command; see maser --help", Exit::Usage),
     }
 }

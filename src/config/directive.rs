@@ -25,6 +25,7 @@ use super::{Follow, HardwareLine, Local, Pace, SourceDirectories, Steer, Unsynch
 use crate::server::RateLimit;
 
 pub(super) use access::Who;
+pub use access::subnet;
 pub(super) use clock::{ClockLine, LEAP_MODES};
 pub(super) use command::{CommandAddress, CommandLine};
 pub(super) use hardware::RECEIVE_FILTERS;

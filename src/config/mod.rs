@@ -19,7 +19,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-pub use directive::{Row, Support, directives};
+pub use directive::{Row, Support, directives, subnet};
 pub use error::{ConfigError, ConfigErrors, Fault, Notice, Place};
 pub use print::{CpuList, print};
 

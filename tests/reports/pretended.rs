@@ -1,23 +1,26 @@
 //! A daemon that answers chronyc's questions with made-up figures: the same figures to whoever asks.
 
 use std::net::{IpAddr, Ipv6Addr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use maser::client::{Counts, SelectOptions, StampSource, State as Selected, Tests};
 use maser::control::{
     Accesses, ActivityReport, AuthMode, AuthReport, ClientReport, ClientsPage, Edition,
-    ManualSample, NtpDataReport, Order, Question, Reply, RequestHeader, RequestRow, Requester,
-    RtcReport, SelectDataReport, ServerStatsReport, SmoothingReport, SourceAddress, SourceMode,
-    SourceReport, SourceState, SourcestatsReport, State, Status, TrackingReport, answer,
+    ManualSample, NtpDataReport, Order, Question, Reply, ReplyHeader, Request, RequestHeader,
+    RequestRow, Requester, RtcReport, SelectDataReport, ServerStatsReport, SmoothingReport,
+    SourceAddress, SourceMode, SourceReport, SourceState, SourcestatsReport, State, Status,
+    TrackingReport, answer,
 };
 use maser::wire::{LeapIndicator, Mode, ReferenceId};
 
 /// The daemon, in a thread of its own.
 pub(crate) struct Pretended {
     pub(crate) port: u16,
+    /// What it was ordered to do, by whoever.
+    pub(crate) orders: Arc<Mutex<Vec<Request>>>,
     ends: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -32,11 +35,13 @@ impl Pretended {
             .expect("not zero");
         let ends = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&ends);
+        let orders = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&orders);
         let thread = std::thread::spawn(move || {
             let mut packet = [0; 860];
             while !told.load(Ordering::Relaxed) {
                 if let Ok((len, from)) = socket.recv_from(&mut packet)
-                    && let Some(reply) = answered(&packet[..len], seed, edition)
+                    && let Some(reply) = answered(&packet[..len], seed, edition, &kept)
                 {
                     socket.send_to(&reply, from).expect("loopback");
                 }
@@ -44,6 +49,7 @@ impl Pretended {
         });
         Self {
             port,
+            orders,
             ends,
             thread: Some(thread),
         }
@@ -59,11 +65,32 @@ impl Drop for Pretended {
 }
 
 /// A longer request than the daemon's version has is taken as its longest, as chronyd does.
-fn answered(packet: &[u8], seed: u64, edition: Edition) -> Option<Vec<u8>> {
+fn answered(
+    packet: &[u8],
+    seed: u64,
+    edition: Edition,
+    orders: &Mutex<Vec<Request>>,
+) -> Option<Vec<u8>> {
     let header = RequestHeader::parse(packet)?;
-    let forms = RequestRow::of(header.command)?.lengths.iter();
+    let row = RequestRow::of(header.command)?;
+    let forms = row.lengths.iter();
     let known = forms.filter(|(since, _)| *since <= edition);
-    let longest = known.map(|(_, length)| *length).max()?;
+    let Some(longest) = known.map(|(_, length)| *length).max() else {
+        // Its codes end before this one.
+        let (command, sequence) = (header.command, header.sequence);
+        let refusal = ReplyHeader {
+            command,
+            reply: 1,
+            status: Status::Invalid,
+            sequence,
+        };
+        return Some(refusal.emit().to_vec());
+    };
+    if let Ok((request, _)) = row.decode(packet)
+        && !matches!(request, Request::Null | Request::Ask(_))
+    {
+        orders.lock().expect("nobody panicked").push(request);
+    }
     let packet = &packet[..packet.len().min(longest)];
     answer(packet, Requester::Local, &mut Figures { seed })
 }
@@ -104,12 +131,13 @@ impl State for Figures {
                 )),
                 _ => Ok(Reply::SourceName("short.example".to_owned())),
             },
+            Question::Access(_, source) => Ok(Reply::Access(seed_of(source).is_multiple_of(2))),
             _ => Err(Status::NoSuchSource),
         }
     }
 
     fn order(&mut self, _: &Order) -> Result<Reply, Status> {
-        Err(Status::Failed)
+        Ok(Reply::Done)
     }
 
     fn is_open(&self, _: &str) -> bool {

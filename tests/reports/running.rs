@@ -205,6 +205,12 @@ fn assert_followers_are_alike(server: Server) {
     let offset_s = tracking["system_time_offset_s"].as_f64().expect("a number");
     assert!((offset_s - 0.25).abs() < 0.05, "{tracking}");
     assert_eq!(tracking["is_synchronised"], true);
+    // Orders come by the socket alone.
+    assert_eq!(daemon.maser(&["activity", "-c"]), "1,2,0,0,0\n");
+    assert_eq!(daemon.maser(&["order", "offline"]), "200 OK\n");
+    assert_eq!(daemon.maser(&["activity", "-c"]), "0,3,0,0,0\n");
+    let unknown = daemon.maser(&["order", "maxpoll", "198.51.100.1", "1"]);
+    assert!(unknown.contains("refuses: no such source"), "{unknown}");
 }
 
 #[test]

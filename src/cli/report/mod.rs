@@ -10,6 +10,7 @@ pub(super) mod figures;
 mod json;
 mod names;
 mod ntpdata;
+mod order;
 mod server;
 mod session;
 mod sheet;
@@ -17,6 +18,8 @@ mod sources;
 mod waitsync;
 
 use clap::Subcommand;
+
+pub(super) use order::Order;
 
 use self::ask::{Ask, Port};
 use self::session::Session;

@@ -44,7 +44,7 @@ pub(super) fn run(
         Ok(text) if text.is_empty() => Exit::Success,
         Ok(text) => print(&text),
         Err(failure) => {
-            let advice = advice(&failure);
+            let advice = advice(&failure, name);
             complain(&format!("maser {name}: {failure}{advice}"), exit(&failure))
         }
     }
@@ -57,6 +57,14 @@ impl Session {
     /// There is no answer.
     pub(super) fn ask(&mut self, question: Question) -> Result<Answer, AskError> {
         self.client.ask(&Request::Ask(question))
+    }
+
+    /// Has something done.
+    ///
+    /// # Errors
+    /// There is no answer, or a refusal.
+    pub(super) fn request(&mut self, request: &Request) -> Result<Answer, AskError> {
+        self.client.ask(request)
     }
 
     /// Asks for each source; those that went away meanwhile are left out.
@@ -127,10 +135,16 @@ impl Session {
 }
 
 /// What to do about it.
-fn advice(failure: &Failure) -> &'static str {
+fn advice(failure: &Failure, name: &str) -> &'static str {
     match failure {
         Failure::Unanswered(AskError::Silent(_)) => {
             "\nIs a node running? -h names another host or the path of its socket, -p its cmdport."
+        }
+        Failure::Unanswered(AskError::Refused {
+            status: Status::Unauthorised,
+            ..
+        }) if name == "order" => {
+            "\nOrders are taken on its own machine, as its user or root, by its socket: -h /run/maser/maser.sock."
         }
         Failure::Unanswered(AskError::Refused {
             status: Status::Unauthorised,

@@ -39,8 +39,8 @@ pub(super) fn who(word: &str) -> Option<Who> {
     (is_name && label(last)).then(|| Who::Host(word.to_owned()))
 }
 
-/// `a.b.c.d`, `a.b.c`, `a.b`, `a` (whose missing parts are free), an IPv6 address; each may have `/n`.
-fn subnet(word: &str) -> Option<Subnet> {
+/// `a.b.c.d`, `a.b.c`, `a.b`, `a` (whose missing parts are free), an IPv6 address; each may have `/n`. `None`: another form.
+pub fn subnet(word: &str) -> Option<Subnet> {
     let (address, length) = match word.split_once('/') {
         Some((address, length)) => (address, Some(length.parse().ok()?)),
         None => (word, None),
