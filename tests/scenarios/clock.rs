@@ -353,3 +353,19 @@ fn s201_frequency_accumulation() {
         &format!("rms {:.1} us", found.rms_s * 1e6),
     );
 }
+
+/// chrony's `maxdrift`: what the clock cannot be made to run by is told once.
+#[test]
+fn a_frequency_at_its_bound_is_told() {
+    for (drift_max, is_told) in [(0.5 * FREQUENCY, true), (2.0 * FREQUENCY, false)] {
+        let (mut world, _, client) = pair_with(1, |options| options.frequency_max = drift_max);
+        world.run(2000.0);
+        let told = &world.machines[client].seen().notices;
+        let count = told
+            .iter()
+            .filter(|(_, text)| text.contains("the most that maxdrift allows"))
+            .count();
+        assert_eq!(count, usize::from(is_told), "{told:?}");
+    }
+    passed("maxdrift", "told once where the clock is worse");
+}
