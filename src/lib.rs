@@ -22,6 +22,8 @@ pub mod config;
 pub mod control;
 pub mod discipline;
 pub mod doctor;
+#[cfg(feature = "xdp")]
+pub mod fastpath;
 pub mod node;
 pub mod server;
 pub mod sys;

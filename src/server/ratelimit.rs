@@ -70,6 +70,11 @@ impl RateLimiter {
         }
     }
 
+    /// In nanoseconds: for which a reply is earned, and how far ahead a client's moment may lie for one more.
+    pub const fn figures(&self) -> (u64, u64) {
+        (self.interval_ns, self.tolerance_ns)
+    }
+
     /// Judges a request of `client`, which has been noted as a hit at `now_ns`.
     #[inline]
     pub fn admit(&self, client: &mut Client, now_ns: u64, chance: &mut Chance) -> Admit {

@@ -1,0 +1,634 @@
+/*
+ * Answers requests for the time where they arrive, before a socket exists.
+ *
+ * What it can decide it decides as the responder behind the sockets does (src/server/responder.rs); everything else goes
+ * up untouched. It never allocates, and never loops but over the words of a header.
+ */
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/udp.h>
+
+#include "respond.h"
+
+#define SEC(name) __attribute__((section(name), used))
+#define __uint(name, val) int(*name)[val]
+#define __type(name, val) typeof(val) *name
+#define INLINE static inline __attribute__((always_inline))
+#define swap16(x) __builtin_bswap16(x)
+#define swap32(x) __builtin_bswap32(x)
+#define swap64(x) __builtin_bswap64(x)
+
+/* Helpers by their numbers in linux/bpf.h. */
+static void *(*const map_lookup)(void *map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;
+static long (*const map_update)(void *map, const void *key, const void *value,
+				u64 flags) = (void *)BPF_FUNC_map_update_elem;
+static u64 (*const ktime_ns)(void) = (void *)BPF_FUNC_ktime_get_ns;
+static u64 (*const ktime_tai_ns)(void) = (void *)BPF_FUNC_ktime_get_tai_ns;
+static u32 (*const chance)(void) = (void *)BPF_FUNC_get_prandom_u32;
+static s64 (*const csum_diff)(const void *from, u32 from_size, const void *to, u32 to_size,
+			      u32 seed) = (void *)BPF_FUNC_csum_diff;
+
+static long (*const dynptr_from_mem)(void *data, u32 size, u64 flags,
+				     struct bpf_dynptr *dynptr) = (void *)BPF_FUNC_dynptr_from_mem;
+static void *(*const kptr_exchange)(void *place, void *kptr) = (void *)BPF_FUNC_kptr_xchg;
+
+/* The kernel's ciphers, from 6.10 on (kernel/bpf/crypto.c). */
+struct bpf_crypto_ctx {
+	const void *type;
+} __attribute__((preserve_access_index));
+
+struct bpf_crypto_params {
+	char type[14];
+	u8 reserved[2];
+	char algo[128];
+	u8 key[256];
+	u32 key_len;
+	u32 authsize;
+} __attribute__((preserve_access_index));
+
+extern struct bpf_crypto_ctx *bpf_crypto_ctx_create(const struct bpf_crypto_params *params, u32 params__sz,
+						    int *err) SEC(".ksyms") __attribute__((weak));
+extern void bpf_crypto_ctx_release(struct bpf_crypto_ctx *ctx) SEC(".ksyms") __attribute__((weak));
+extern int bpf_crypto_encrypt(struct bpf_crypto_ctx *ctx, const struct bpf_dynptr *src,
+			      const struct bpf_dynptr *dst,
+			      const struct bpf_dynptr *siv) SEC(".ksyms") __attribute__((weak));
+
+/* A key: the cipher, and what is added to a message's last block (RFC 4493's K1). */
+struct key {
+	struct bpf_crypto_ctx __attribute__((btf_type_tag("kptr"))) *cipher;
+	u64 subkey[2];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u32);
+	__type(value, struct key);
+} keys SEC(".maps");
+
+/* A message on its way through the cipher. */
+struct scratch {
+	u64 text[6];
+	u64 iv[2];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, u32);
+	__type(value, struct record);
+} records SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct state);
+} states SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, COUNTERS);
+	__type(key, u32);
+	__type(value, u64);
+} counters SEC(".maps");
+
+/* Addresses at which we serve. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256);
+	__type(key, struct address);
+	__type(value, u8);
+} served SEC(".maps");
+
+/* `allow`, `deny`, `requireauth`: the longest prefix counts. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct prefix);
+	__type(value, u8);
+} access SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct address);
+	__type(value, struct client);
+} clients SEC(".maps");
+
+/* NTP's header (RFC 5905 figure 8). */
+struct ntp {
+	u8 first;
+	u8 stratum;
+	signed char poll;
+	signed char precision;
+	u32 root_delay;
+	u32 root_dispersion;
+	u32 reference_id;
+	u64 reference;
+	u64 origin;
+	u64 receive;
+	u64 transmit;
+} __attribute__((packed, aligned(2)));
+
+/* Behind it: a key's number and the digest. */
+struct mac {
+	u32 id;
+	u64 digest[2];
+} __attribute__((packed, aligned(2)));
+
+/* A frame taken apart. */
+struct request {
+	struct ethhdr *eth;
+	/* Of IPv4 or IPv6. */
+	void *ip;
+	struct udphdr *udp;
+	struct ntp *ntp;
+	struct address from;
+	struct address to;
+	/* Of the payload, in bytes. */
+	u32 length;
+	u32 is_v6;
+};
+
+INLINE void count(u32 counter)
+{
+	u64 *value = map_lookup(&counters, &counter);
+
+	if (value)
+		*value += 1;
+}
+
+INLINE int pass(u32 counter)
+{
+	count(counter);
+	return XDP_PASS;
+}
+
+INLINE int drop(u32 counter)
+{
+	count(counter);
+	return XDP_DROP;
+}
+
+INLINE u16 fold(u32 sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (u16)sum;
+}
+
+/* The kernel's UTC as an NTP timestamp. */
+INLINE u64 now_utc(const struct record *record)
+{
+	u64 unix_ns = ktime_tai_ns() - record->tai_ahead_ns;
+	u64 seconds = unix_ns / 1000000000;
+	u64 nanos = unix_ns % 1000000000;
+
+	return (seconds + 2208988800ULL) << 32 | (nanos << 32) / 1000000000;
+}
+
+/* a * b >> 32 without the upper half of the product; `a` may have 47 bits. */
+INLINE s64 scaled(s64 a, s64 b)
+{
+	return ((a >> 16) * b >> 16) + ((a & 0xffff) * b >> 32);
+}
+
+/* Served time at a moment of the kernel's. */
+INLINE u64 cooked(const struct record *record, u64 raw)
+{
+	return raw + record->offset + scaled((s64)(raw - record->epoch), record->slope);
+}
+
+/* Chance in the bits below the clock's precision; neither zero nor what the client has sent. */
+INLINE u64 fuzzed(const struct record *record, u64 exact, u64 bit_0, u64 origin)
+{
+	u64 bits = ((exact ^ (chance() & record->fuzz_mask)) & ~1ULL) | bit_0;
+
+	return bits == origin || bits == 0 ? bits ^ 2 : bits;
+}
+
+/* One in 2^log2. */
+INLINE int one_in(u8 log2)
+{
+	return log2 == 0 || chance() >> (32 - (log2 & 31)) == 0;
+}
+
+INLINE void mapped(struct address *address, u32 v4)
+{
+	__builtin_memset(address, 0, 10);
+	address->bytes[10] = address->bytes[11] = 0xff;
+	__builtin_memcpy(address->bytes + 12, &v4, 4);
+}
+
+/*
+ * Takes a frame apart as far as UDP. Zero: it is not a whole, plain datagram for our port, and goes up. Options,
+ * fragments and extension headers go up too: the stack knows what to do with them.
+ */
+INLINE int parse(struct xdp_md *ctx, const struct record *record, struct request *request)
+{
+	void *end = (void *)(long)ctx->data_end;
+	void *at = (void *)(long)ctx->data;
+	u16 protocol;
+
+	request->eth = at;
+	at += sizeof(struct ethhdr);
+	if (at > end)
+		return 0;
+	protocol = request->eth->h_proto;
+#pragma unroll
+	for (int tag = 0; tag < 2; tag++) {
+		u16 *vlan = at;
+
+		if (protocol != swap16(ETH_P_8021Q) && protocol != swap16(ETH_P_8021AD))
+			break;
+		at += 4;
+		if (at > end)
+			return 0;
+		protocol = vlan[1];
+	}
+	if (protocol == swap16(ETH_P_IP)) {
+		struct iphdr *ip = at;
+
+		at += sizeof(*ip);
+		if (at > end || ip->version != 4 || ip->ihl != 5 || ip->protocol != IPPROTO_UDP)
+			return 0;
+		/* Fragments: an offset, or more to come. */
+		if (ip->frag_off & swap16(0x3fff))
+			return 0;
+		request->ip = ip;
+		request->is_v6 = 0;
+		request->length = swap16(ip->tot_len) - sizeof(*ip);
+	} else if (protocol == swap16(ETH_P_IPV6)) {
+		struct ipv6hdr *ip = at;
+
+		at += sizeof(*ip);
+		if (at > end || ip->version != 6 || ip->nexthdr != IPPROTO_UDP)
+			return 0;
+		request->ip = ip;
+		request->is_v6 = 1;
+		request->length = swap16(ip->payload_len);
+	} else {
+		return 0;
+	}
+	request->udp = at;
+	at += sizeof(struct udphdr);
+	if (at > end || request->udp->dest != record->port)
+		return 0;
+	if (swap16(request->udp->len) != request->length || request->length < 8 + 48)
+		return 0;
+	request->length -= 8;
+	request->ntp = at;
+	at += sizeof(struct ntp);
+	return at <= end;
+}
+
+/* The sum of a datagram's pseudo header, without its length. */
+INLINE u32 pseudo_sum(const struct request *request)
+{
+	if (request->is_v6)
+		return csum_diff(0, 0, &((struct ipv6hdr *)request->ip)->saddr, 32, swap32(IPPROTO_UDP));
+	return csum_diff(0, 0, &((struct iphdr *)request->ip)->saddr, 8, swap32(IPPROTO_UDP));
+}
+
+/* The sum of a datagram with what precedes it. */
+INLINE u16 datagram_sum(const struct request *request, const struct mac *mac, u32 pseudo)
+{
+	if (mac)
+		return fold(csum_diff(0, 0, request->udp, 8 + 68, pseudo));
+	return fold(csum_diff(0, 0, request->udp, 8 + 48, pseudo));
+}
+
+/* IPv4 may do without one. */
+INLINE int checksum_is_right(const struct request *request, const struct mac *mac, u32 pseudo)
+{
+	if (!request->udp->check)
+		return !request->is_v6;
+	return datagram_sum(request, mac, pseudo) == 0xffff;
+}
+
+/* None where there was none. */
+INLINE void write_checksum(const struct request *request, const struct mac *mac, u32 pseudo)
+{
+	u16 sum;
+
+	if (!request->udp->check)
+		return;
+	request->udp->check = 0;
+	sum = ~datagram_sum(request, mac, pseudo);
+	request->udp->check = sum ? sum : 0xffff;
+}
+
+/* log2 of nanoseconds in steps of 1/256 of a second's octave, as the sockets' table of clients has it. */
+INLINE short interval_after(short mean, u64 elapsed_ns)
+{
+	u32 exponent;
+	short latest;
+
+	if (elapsed_ns < 31250000)
+		elapsed_ns = 31250000;
+	exponent = 63 - __builtin_clzll(elapsed_ns);
+	latest = (short)(exponent << 8) + (short)((elapsed_ns << (63 - exponent)) >> 55 & 0xff) - 7654;
+	if (mean == 32767)
+		return latest;
+	/* A quarter of the way, rounded towards where it was. */
+	return latest < mean ? mean - ((u32)(mean - latest) >> 2) : mean + ((u32)(latest - mean) >> 2);
+}
+
+enum verdict { ANSWER, KISS_OF_DEATH, SILENCE };
+
+/* `ratelimit`: a bucket for each client, kept as the moment at which it is full (src/server/ratelimit.rs). */
+INLINE enum verdict admit(const struct record *record, const struct address *from)
+{
+	struct client *client;
+	u64 now, full_at;
+	int leaks, impatient;
+
+	if (!record->has_clients)
+		return ANSWER;
+	now = ktime_ns();
+	client = map_lookup(&clients, from);
+	if (!client) {
+		struct client first = { .interval = 32767, .interval_unanswered = 32767, .answered = 1 };
+
+		map_update(&clients, from, &first, BPF_ANY);
+		client = map_lookup(&clients, from);
+		if (!client)
+			return ANSWER;
+	}
+	if (client->last_hit_ns) {
+		u64 elapsed = now - client->last_hit_ns;
+
+		if (client->answered)
+			client->interval = interval_after(client->interval, elapsed);
+		else
+			client->interval_unanswered = interval_after(client->interval_unanswered, elapsed);
+	}
+	client->last_hit_ns = now;
+	if (client->hits != ~0U)
+		client->hits++;
+	if (!record->interval_ns)
+		return ANSWER;
+	full_at = client->full_at_ns > now ? client->full_at_ns : now;
+	client->answered = 1;
+	if (full_at - now <= record->tolerance_ns) {
+		client->full_at_ns = full_at + record->interval_ns;
+		return ANSWER;
+	}
+	impatient = client->interval_unanswered < client->interval - 256;
+	leaks = one_in(record->leak_log2) != impatient;
+	if (leaks)
+		return ANSWER;
+	client->answered = 0;
+	if (client->drops != ~0U)
+		client->drops++;
+	return record->kod_log2 && one_in(record->kod_log2) ? KISS_OF_DEATH : SILENCE;
+}
+
+/*
+ * AES-CMAC of a header (RFC 4493): the last block of its CBC encryption, where K1 was added to the last block of the
+ * text. Zero: it could not be made.
+ */
+INLINE int digest(struct key *key, const struct ntp *ntp, u64 mac[2])
+{
+	u32 zero = 0;
+	struct scratch *scratch = map_lookup(&scratches, &zero);
+	struct bpf_crypto_ctx *cipher = key->cipher;
+	struct bpf_dynptr text, iv;
+
+	if (!scratch || !cipher)
+		return 0;
+	__builtin_memcpy(scratch->text, ntp, 48);
+	scratch->text[4] ^= key->subkey[0];
+	scratch->text[5] ^= key->subkey[1];
+	scratch->iv[0] = scratch->iv[1] = 0;
+	dynptr_from_mem(scratch->text, sizeof(scratch->text), 0, &text);
+	dynptr_from_mem(scratch->iv, sizeof(scratch->iv), 0, &iv);
+	if (bpf_crypto_encrypt(cipher, &text, &text, &iv))
+		return 0;
+	mac[0] = scratch->text[4];
+	mac[1] = scratch->text[5];
+	return 1;
+}
+
+/* The way back: addresses and ports change places. */
+INLINE void turn(struct request *request, const struct record *record)
+{
+	u16 port = request->udp->source;
+	u8 mac[6];
+
+	__builtin_memcpy(mac, request->eth->h_source, 6);
+	__builtin_memcpy(request->eth->h_source, request->eth->h_dest, 6);
+	__builtin_memcpy(request->eth->h_dest, mac, 6);
+	request->udp->source = request->udp->dest;
+	request->udp->dest = port;
+	if (!request->is_v6) {
+		struct iphdr *ip = request->ip;
+		u32 from = ip->saddr;
+
+		ip->saddr = ip->daddr;
+		ip->daddr = from;
+		ip->tos = record->dscp << 2;
+		ip->ttl = 64;
+		/* As the kernel's own: not to be fragmented, so without a number. */
+		ip->id = 0;
+		ip->frag_off = swap16(0x4000);
+		ip->check = 0;
+		ip->check = ~fold(csum_diff(0, 0, ip, sizeof(*ip), 0));
+	} else {
+		struct ipv6hdr *ip = request->ip;
+		struct in6_addr from = ip->saddr;
+
+		ip->saddr = ip->daddr;
+		ip->daddr = from;
+		/* Version, traffic class, no flow. */
+		*(u32 *)ip = swap32(6U << 28 | (u32)record->dscp << 22);
+		ip->hop_limit = 64;
+	}
+}
+
+INLINE const struct record *current_record(void)
+{
+	u32 zero = 0, which;
+	struct state *state = map_lookup(&states, &zero);
+
+	if (!state)
+		return 0;
+	which = state->current & 1;
+	return map_lookup(&records, &which);
+}
+
+/* Writes all of the reply but its transmit timestamp over the request. */
+INLINE void write_reply(const struct record *record, struct ntp *ntp, u64 arrival, int kiss)
+{
+	u8 version = ntp->first >> 3 & 7, mode = ntp->first & 7, reply_mode;
+	signed char poll = ntp->poll > record->poll_min ? ntp->poll : record->poll_min;
+	u64 origin = ntp->transmit;
+	s64 elapsed = (s64)(arrival - record->updated), dispersion = record->root_dispersion;
+
+	reply_mode = mode == 1 ? 2 : 4;
+	if (elapsed > 0)
+		dispersion += scaled(elapsed, record->dispersion_rate);
+	__builtin_memcpy(ntp, record->header, sizeof(*ntp));
+	ntp->first = (record->header[0] & 0xc0) | version << 3 | reply_mode;
+	ntp->poll = poll;
+	ntp->root_dispersion = swap32((u32)((u64)(dispersion + 0xffff) >> 16));
+	if (kiss) {
+		ntp->first |= 0xc0;
+		ntp->stratum = 0;
+		ntp->reference_id = swap32(0x52415445); /* RATE */
+	}
+	ntp->origin = origin;
+	ntp->receive = swap64(fuzzed(record, cooked(record, arrival), 1, swap64(origin)));
+}
+
+SEC("xdp")
+int respond(struct xdp_md *ctx)
+{
+	const struct record *record = current_record();
+	struct request request = {};
+	struct prefix prefix = { .length = 128 };
+	struct ntp *ntp;
+	u8 version, mode, *may, *known;
+	u64 arrival, origin;
+	enum verdict verdict;
+	struct key *key = 0;
+	struct mac *mac = 0;
+	u64 expected[2];
+	u32 pseudo, id;
+
+	if (!record || !parse(ctx, record, &request))
+		return XDP_PASS;
+	if (ktime_ns() > record->valid_until_ns)
+		return pass(PASSED_STALE);
+	arrival = now_utc(record);
+	ntp = request.ntp;
+	version = ntp->first >> 3 & 7;
+	mode = ntp->first & 7;
+	origin = swap64(ntp->origin);
+	/* What asks about an earlier reply, or may: the sockets remember those. */
+	if ((request.length != 48 && request.length != 68) || version < 1 || version > 4 || (mode != 3 && mode != 1) ||
+	    (version == 4 && origin & 1 && ntp->receive != ntp->transmit))
+		return pass(PASSED_NTP);
+	if (request.is_v6) {
+		struct ipv6hdr *ip = request.ip;
+
+		__builtin_memcpy(&request.from, &ip->saddr, 16);
+		__builtin_memcpy(&request.to, &ip->daddr, 16);
+	} else {
+		struct iphdr *ip = request.ip;
+
+		mapped(&request.from, ip->saddr);
+		mapped(&request.to, ip->daddr);
+	}
+	known = map_lookup(&served, &request.to);
+	if (!known)
+		return pass(PASSED_OTHER);
+	if (request.length == 68) {
+		mac = (void *)(ntp + 1);
+		if ((void *)(mac + 1) > (void *)(long)ctx->data_end)
+			return XDP_PASS;
+		/* A domain member of Windows asks so; the sockets tell. */
+		if (version == 3 && !mac->digest[0] && !mac->digest[1])
+			return pass(PASSED_NTP);
+		id = swap32(mac->id);
+		key = map_lookup(&keys, &id);
+		if (!key || !key->cipher)
+			return pass(PASSED_NTP);
+	}
+	pseudo = pseudo_sum(&request) + swap16((u16)(request.length + 8));
+	if (!checksum_is_right(&request, mac, pseudo))
+		return pass(PASSED_CHECKSUM);
+	prefix.address = request.from;
+	may = map_lookup(&access, &prefix);
+	if (!may || !(*may & MAY_ASK))
+		return drop(DENIED);
+	if (record->is_silent)
+		return drop(UNSYNCHRONISED);
+	if (*may & MUST_SIGN && !key)
+		return drop(AUTH_REQUIRED);
+	verdict = admit(record, &request.from);
+	if (verdict == SILENCE)
+		return drop(RATE_LIMITED);
+	if (key) {
+		if (!digest(key, ntp, expected))
+			return pass(PASSED_NTP);
+		if ((expected[0] ^ mac->digest[0]) | (expected[1] ^ mac->digest[1]))
+			return drop(BAD_MAC);
+	}
+	write_reply(record, ntp, arrival, verdict == KISS_OF_DEATH);
+	turn(&request, record);
+	ntp->transmit = swap64(fuzzed(record, cooked(record, now_utc(record)) + record->departure, 0,
+				      swap64(ntp->origin)));
+	if (key) {
+		if (!digest(key, ntp, expected))
+			return drop(BAD_MAC);
+		mac->digest[0] = expected[0];
+		mac->digest[1] = expected[1];
+	}
+	write_checksum(&request, mac, pseudo);
+	count((key ? ANSWERED_SIGNED : ANSWERED) + (verdict == KISS_OF_DEATH ? 2 : 0));
+	return XDP_TX;
+}
+
+/* What the node hands over to make a key of. */
+struct new_key {
+	u32 id;
+	u32 length;
+	u8 secret[32];
+	u64 subkey[2];
+	/* The error, if it comes to nothing. */
+	int error;
+};
+
+SEC("syscall")
+int make_key(struct new_key *new)
+{
+	struct bpf_crypto_params params = { .type = "skcipher", .algo = "cbc(aes)" };
+	struct key blank = {}, *key;
+	struct bpf_crypto_ctx *cipher;
+	u32 id = new->id;
+	int error = 0;
+
+	if (new->length != 16 && new->length != 32)
+		return 1;
+	params.key_len = new->length;
+	__builtin_memcpy(params.key, new->secret, 32);
+	cipher = bpf_crypto_ctx_create(&params, sizeof(params), &error);
+	new->error = error;
+	if (!cipher)
+		return 2;
+	map_update(&keys, &id, &blank, BPF_NOEXIST);
+	key = map_lookup(&keys, &id);
+	if (!key) {
+		bpf_crypto_ctx_release(cipher);
+		return 3;
+	}
+	key->subkey[0] = new->subkey[0];
+	key->subkey[1] = new->subkey[1];
+	cipher = kptr_exchange(&key->cipher, cipher);
+	if (cipher)
+		bpf_crypto_ctx_release(cipher);
+	return 0;
+}
+
+/* A veth's other end hands frames over only where a program is attached: this one lets all pass. */
+SEC("xdp")
+int let_pass(struct xdp_md *ctx)
+{
+	(void)ctx;
+	return XDP_PASS;
+}
+
+char terms[] SEC("license") = "Dual MIT/GPL";
