@@ -17,8 +17,15 @@ fn main() {
     let clang = env::var("MASER_BPF_CLANG").unwrap_or_else(|_| "clang-19".to_owned());
     for (folder, name) in PROGRAMS {
         let folder = Path::new(folder);
-        for file in fs::read_dir(folder).expect("a folder of this package").flatten() {
-            if file.path().extension().is_some_and(|end| end == "c" || end == "h") {
+        for file in fs::read_dir(folder)
+            .expect("a folder of this package")
+            .flatten()
+        {
+            if file
+                .path()
+                .extension()
+                .is_some_and(|end| end == "c" || end == "h")
+            {
                 println!("cargo::rerun-if-changed={}", file.path().display());
             }
         }
@@ -33,7 +40,9 @@ fn main() {
 /// Whether clang is there and has done it; what it has against the program ends the build.
 fn compile(clang: &str, folder: &Path, name: &str, object: &Path) -> bool {
     let mut command = Command::new("scripts/build-bpf");
-    command.args([clang, &folder.display().to_string(), name]).arg(object);
+    command
+        .args([clang, &folder.display().to_string(), name])
+        .arg(object);
     match command.status() {
         Ok(status) if status.code() == Some(NO_CLANG) => false,
         Ok(status) => {

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!  main.rs ─ cli/                     arguments, subcommands, tables for people
-//!  4  node/  bench/  doctor/           threads, mio, sockets, files, the real clock | the load harness | the
+//!  4  node/  fastpath/  bench/  doctor/   threads, mio, sockets, files, the real clock | the load harness | the
 //!                                     state of the machine
 //!  3  config/  control/               chrony's text | chronyc's packets
 //!  2  server/  auth/                  decisions: no I/O, no clock, no allocation after start
@@ -22,7 +22,6 @@ pub mod config;
 pub mod control;
 pub mod discipline;
 pub mod doctor;
-#[cfg(feature = "xdp")]
 pub mod fastpath;
 pub mod node;
 pub mod server;

@@ -9,5 +9,7 @@ mod differential;
 #[expect(dead_code, reason = "other tests use the rest of it")]
 #[path = "support/keys.rs"]
 mod keys;
+#[path = "fastpath/policies.rs"]
+mod policies;
 #[path = "fastpath/world.rs"]
 mod world;

@@ -39,6 +39,11 @@ impl<C: Cipher> CmacKey<C> {
         Some(Self { cipher, k1, k2 })
     }
 
+    /// What is added to a last block that is whole (RFC 4493's K1).
+    pub const fn subkey(&self) -> &[u8; BLOCK_LEN] {
+        &self.k1
+    }
+
     /// The MAC of a header alone: what nearly every packet is.
     #[inline]
     pub fn mac48(&self, message: &[u8; 48]) -> [u8; BLOCK_LEN] {

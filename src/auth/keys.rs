@@ -257,6 +257,37 @@ impl Key {
     pub const fn id(&self) -> KeyId {
         self.id
     }
+
+    /// For somebody else's AES; `None` where the key is a hash's.
+    pub fn cipher(&self) -> Option<CipherKey> {
+        let subkey = match self.key_type {
+            KeyType::Aes128 => *CmacKey::<Aes128Enc>::new(&self.secret)?.subkey(),
+            KeyType::Aes256 => *CmacKey::<Aes256Enc>::new(&self.secret)?.subkey(),
+            _ => return None,
+        };
+        Some(CipherKey {
+            id: self.id,
+            secret: self.secret.clone(),
+            subkey: Zeroizing::new(subkey),
+        })
+    }
+}
+
+/// A key for CMACs that are not made here.
+pub struct CipherKey {
+    /// Its identifier.
+    pub id: KeyId,
+    /// AES's key: 16 or 32 bytes.
+    pub secret: Zeroizing<Box<[u8]>>,
+    /// What is added to a last block that is whole (RFC 4493's K1).
+    pub subkey: Zeroizing<[u8; 16]>,
+}
+
+impl fmt::Debug for CipherKey {
+    /// The identifier alone.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CipherKey({})", self.id.0)
+    }
 }
 
 impl fmt::Debug for Key {

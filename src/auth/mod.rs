@@ -15,7 +15,7 @@ use core::fmt;
 
 pub use cmac::{Cipher, CmacKey, hardware_accelerated};
 pub use keygen::generate;
-pub use keys::{Key, KeyError, KeyIndex, KeyStore, Verdict};
+pub use keys::{CipherKey, Key, KeyError, KeyIndex, KeyStore, Verdict};
 
 /// How a key's MAC is made, by chrony's names and numbers (chrony.conf(5), `keyfile`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

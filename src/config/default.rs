@@ -4,8 +4,8 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use super::{
-    ClockConfig, CommandConfig, Config, Families, HardwareConfig, MonitoringConfig, Pace,
-    RecordsConfig, RtcConfig, RuntimeConfig, ServerConfig, SourcesConfig, Steer, TimeConfig,
+    ClockConfig, CommandConfig, Config, Families, FastPathConfig, HardwareConfig, MonitoringConfig,
+    Pace, RecordsConfig, RtcConfig, RuntimeConfig, ServerConfig, SourcesConfig, Steer, TimeConfig,
     Unsynchronised,
 };
 use crate::client::SelectionOptions;
@@ -62,6 +62,7 @@ impl Default for Config {
                 ready_distance_s: 0.1,
                 drain_s: 0,
             },
+            fast_path: FastPathConfig::default(),
             runtime: RuntimeConfig {
                 workers: None,
                 cpus: Vec::new(),

@@ -7,6 +7,7 @@
 mod access;
 mod clock;
 mod command;
+mod fast_path;
 mod form;
 mod hardware;
 mod ours;
@@ -28,6 +29,7 @@ pub(super) use access::Who;
 pub use access::subnet;
 pub(super) use clock::{ClockLine, LEAP_MODES};
 pub(super) use command::{CommandAddress, CommandLine};
+pub(super) use fast_path::{FAST_PATH_MODES, FastPathWords};
 pub(super) use hardware::RECEIVE_FILTERS;
 pub(super) use ours::{MonitoringLine, PACES, STEERS, UNSYNCHRONISED};
 pub(super) use source::{AUTH_SELECT_MODES, SourcesLine};
@@ -86,6 +88,7 @@ pub(super) enum Directive {
     Confdir(Vec<PathBuf>),
     Cpus(Vec<usize>),
     Dscp(u8),
+    FastPath(FastPathWords),
     Follow(Follow),
     Hwtimestamp(HardwareLine),
     Hwtstimeout(f64),

@@ -13,11 +13,17 @@ use zeroize::Zeroizing;
 use crate::auth::{Key, KeyError, KeyStore, KeyType};
 use crate::wire::KeyId;
 
-/// Reads a key file and makes its keys ready. Of several keys with one identifier the first is kept,
-/// where chrony leaves it open which is used.
+/// Reads a key file and makes its keys ready; [`keys`] has the rest.
+pub fn load(text: &[u8]) -> (KeyStore, Vec<KeyWarning>) {
+    let (keys, warnings) = keys(text);
+    let (store, _) = KeyStore::new(&keys);
+    (store, warnings)
+}
+
+/// Reads a key file. Of several keys with one identifier the first is kept, where chrony leaves it open which is used.
 ///
 /// The warnings are in the order of the lines. The text, which the caller has, is the caller's to wipe.
-pub fn load(text: &[u8]) -> (KeyStore, Vec<KeyWarning>) {
+pub fn keys(text: &[u8]) -> (Vec<Key>, Vec<KeyWarning>) {
     let (lines, mut warnings) = parse(text);
     let mut keys = Vec::with_capacity(lines.len());
     let mut first_lines = BTreeMap::new();
@@ -42,8 +48,7 @@ pub fn load(text: &[u8]) -> (KeyStore, Vec<KeyWarning>) {
         warnings.push(KeyWarning { line, problem });
     }
     warnings.sort_by_key(|warning| warning.line);
-    let (store, _) = KeyStore::new(&keys);
-    (store, warnings)
+    (keys, warnings)
 }
 
 /// Reads the lines of a key file, with chrony's grammar: `ID KEY` or `ID TYPE KEY`, separated by white

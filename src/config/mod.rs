@@ -8,6 +8,7 @@ mod arguments;
 mod default;
 mod directive;
 mod error;
+mod fast_path;
 mod glob;
 pub mod keyfile;
 mod line;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 pub use directive::{Row, Support, directives, subnet};
 pub use error::{ConfigError, ConfigErrors, Fault, Notice, Place};
+pub use fast_path::{FastPathConfig, FastPathLine, FastPathMode, PassedLimit};
 pub use print::{CpuList, print};
 
 pub use crate::discipline::Local;
@@ -93,6 +95,8 @@ pub struct Config {
     pub command: CommandConfig,
     /// What others may see of us over HTTP, and when we say that we are fit to serve.
     pub monitoring: MonitoringConfig,
+    /// Where the kernel answers for us.
+    pub fast_path: FastPathConfig,
     /// For the process and its threads.
     pub runtime: RuntimeConfig,
     /// `keyfile`

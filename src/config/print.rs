@@ -7,10 +7,10 @@ mod sources;
 
 use core::fmt::{self, Display, Formatter, LowerExp};
 
-use super::directive::{PACES, STEERS, UNSYNCHRONISED};
+use super::directive::{FAST_PATH_MODES, PACES, STEERS, UNSYNCHRONISED};
 use super::{
-    ChronydAddress, Config, Families, Follow, Loaded, Local, MonitoringConfig, RuntimeConfig,
-    ServerConfig, TimeConfig,
+    ChronydAddress, Config, Families, FastPathConfig, Follow, Loaded, Local, MonitoringConfig,
+    RuntimeConfig, ServerConfig, TimeConfig,
 };
 use crate::server::{AccessRule, RateLimit, Subnet};
 use crate::wire::ReferenceId;
@@ -28,6 +28,7 @@ pub fn print(loaded: &Loaded) -> String {
         command,
         records,
         monitoring,
+        fast_path,
         runtime,
         key_file,
     } = &loaded.config;
@@ -42,6 +43,7 @@ pub fn print(loaded: &Loaded) -> String {
     command::lines(command, &mut lines);
     clock::record_lines(records, &mut lines);
     monitoring_lines(monitoring, &mut lines);
+    fast_path_lines(fast_path, &mut lines);
     runtime_lines(runtime, &mut lines);
     if !loaded.not_in_force.is_empty() {
         lines.push("! not in force yet:".to_owned());
@@ -143,6 +145,19 @@ fn monitoring_lines(monitoring: &MonitoringConfig, lines: &mut Vec<String>) {
         Number(monitoring.ready_distance_s)
     ));
     lines.push(format!("drain {}", monitoring.drain_s));
+}
+
+fn fast_path_lines(fast_path: &FastPathConfig, lines: &mut Vec<String>) {
+    lines.extend(fast_path.lines.iter().map(|line| {
+        let mode = word(&FAST_PATH_MODES, line.mode);
+        format!("fastpath {} {mode}", line.interface)
+    }));
+    if let Some(limit) = fast_path.limit {
+        lines.push(format!("fastpathlimit {} {}", limit.rate, limit.burst));
+    }
+    if fast_path.departure_ns != 0 {
+        lines.push(format!("fastpathdeparture {}", fast_path.departure_ns));
+    }
 }
 
 fn runtime_lines(runtime: &RuntimeConfig, lines: &mut Vec<String>) {

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::directive::{
-    ClockLine, CommandAddress, CommandLine, Directive, MonitoringLine, SourcesLine, Support, Who,
+    ClockLine, CommandAddress, CommandLine, Directive, FastPathWords, MonitoringLine, SourcesLine,
+    Support, Who,
 };
 use super::error::{ConfigError, ConfigErrors, Fault, Notice};
 use super::read::{Read, Statement};
 use super::{
-    ClockConfig, CommandConfig, Config, Loaded, MonitoringConfig, Outside, RecordsConfig,
-    RefclockDriver, RefclockSpec, SourcesConfig,
+    ClockConfig, CommandConfig, Config, FastPathConfig, Loaded, MonitoringConfig, Outside,
+    RecordsConfig, RefclockDriver, RefclockSpec, SourcesConfig,
 };
 use crate::server::{AccessRule, Subnet};
 use crate::wire::ReferenceId;
@@ -63,6 +64,7 @@ fn apply(config: &mut Config, directive: &Directive, outside: &dyn Outside) -> R
         records,
         command,
         monitoring,
+        fast_path,
         runtime,
         key_file,
     } = config;
@@ -106,6 +108,7 @@ fn apply(config: &mut Config, directive: &Directive, outside: &dyn Outside) -> R
         Directive::User(user) => runtime.user = Some(user),
         Directive::Workers(workers) => runtime.workers = workers,
         Directive::Monitoring(line) => apply_monitoring(monitoring, line),
+        Directive::FastPath(words) => apply_fast_path(fast_path, words),
         Directive::Hwtimestamp(line) => {
             let lines = &mut hardware.interfaces;
             lines.retain(|other| other.interface != line.interface);
@@ -251,6 +254,18 @@ const fn apply_monitoring(monitoring: &mut MonitoringConfig, line: MonitoringLin
         MonitoringLine::Metrics(address) => monitoring.address = Some(address),
         MonitoringLine::Readydistance(seconds) => monitoring.ready_distance_s = seconds,
         MonitoringLine::Drain(seconds) => monitoring.drain_s = seconds,
+    }
+}
+
+fn apply_fast_path(fast_path: &mut FastPathConfig, words: FastPathWords) {
+    match words {
+        FastPathWords::Fastpath(line) => {
+            let lines = &mut fast_path.lines;
+            lines.retain(|other| other.interface != line.interface);
+            lines.push(line);
+        }
+        FastPathWords::Fastpathlimit(limit) => fast_path.limit = Some(limit),
+        FastPathWords::Fastpathdeparture(nanos) => fast_path.departure_ns = nanos,
     }
 }
 

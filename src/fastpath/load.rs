@@ -1,24 +1,19 @@
 //! The program in the kernel: loaded, told what it needs to know, asked what it has counted.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::os::fd::{AsFd as _, OwnedFd};
 
-use libbpf_rs::{MapCore as _, MapFlags, MapHandle, Object, ObjectBuilder, ProgramInput};
+use libbpf_rs::{
+    MapCore as _, MapFlags, MapHandle, Object, ObjectBuilder, OpenObject, ProgramInput, ProgramMut,
+};
 
-use super::layout::RECORD_LEN;
-
-/// What the kernel, or libbpf, has against it.
-#[derive(Debug, thiserror::Error)]
-#[error("{doing}: {error}")]
-pub struct FastPathError {
-    /// What was being done.
-    doing: String,
-    error: libbpf_rs::Error,
-}
-
-fn failed(doing: &str) -> impl FnOnce(libbpf_rs::Error) -> FastPathError {
-    let doing = doing.to_owned();
-    |error| FastPathError { doing, error }
-}
+use super::layout::{self, CLIENT_HITS, RECORDS, mapped, record};
+use super::prefixes::{Prefix, prefixes};
+use super::{FastPathError, ProgramCounts, ProgramOptions, Terms};
+use crate::auth::CipherKey;
+use crate::server::{AccessTable, Client};
+use crate::wire::{KeyId, SystemVariables};
 
 /// What the program makes of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,108 +29,285 @@ pub enum FrameVerdict {
 }
 
 /// The loaded program with its maps.
-pub struct FastPath {
+pub struct Program {
     object: Object,
-    /// The record in force: 0 or 1.
+    maps: Maps,
+    signs: bool,
+    /// The place of the record in force.
     current: u32,
+    /// Of the keys in force.
+    generation: u32,
+    /// Those keys by their slots.
+    in_force: BTreeMap<u32, KeyId>,
+    /// The keys before; they go when nobody can use them any more.
+    former: BTreeMap<u32, KeyId>,
+    /// How often keys were used that have no slot any more.
+    former_uses: BTreeMap<KeyId, u64>,
+    /// Slots for keys; the next generation takes those that this one has not.
+    slots: u32,
+    admitted: BTreeMap<Prefix, u8>,
+    served: Vec<[u8; 16]>,
 }
 
-impl FastPath {
+struct Maps {
+    records: MapHandle,
+    current: MapHandle,
+    counters: MapHandle,
+    served: MapHandle,
+    access: MapHandle,
+    clients: MapHandle,
+    /// `None`: nothing is signed here.
+    keys: Option<(MapHandle, MapHandle)>,
+}
+
+impl Program {
     /// Loads it. It answers nothing until a record is published, addresses are served and somebody may ask.
     ///
     /// # Errors
     /// The kernel does not take it, or we may not.
-    pub fn load() -> Result<Self, FastPathError> {
-        let mut builder = ObjectBuilder::default();
-        let open = builder.open_memory(OBJECT);
-        let object = open.and_then(libbpf_rs::OpenObject::load);
-        Ok(Self {
-            object: object.map_err(failed("loading the program"))?,
-            current: 0,
+    pub fn load(options: ProgramOptions) -> Result<Self, FastPathError> {
+        if options.signs {
+            // A kernel without ciphers for programs knows neither the type nor the functions.
+            match Self::load_as(options) {
+                Err(error) if !error.is_lack_of_rights() => {
+                    log::info!("fastpath: without keys: {error}");
+                }
+                loaded => return loaded,
+            }
+        }
+        Self::load_as(ProgramOptions {
+            signs: false,
+            ..options
         })
     }
 
-    /// Puts a record in force: the program reads the old one until the new one is whole.
+    fn load_as(options: ProgramOptions) -> Result<Self, FastPathError> {
+        libbpf_rs::set_print(None);
+        let mut builder = ObjectBuilder::default();
+        let mut open = builder
+            .open_memory(OBJECT)
+            .map_err(failed("opening the program"))?;
+        // Twice: one generation comes while the other is still in force.
+        let slots = options.keys.max(1).saturating_mul(2);
+        fit(&mut open, options, slots).map_err(failed("sizing its tables"))?;
+        let object = open.load().map_err(failed("loading the program"))?;
+        let keys = options
+            .signs
+            .then(|| Ok((map(&object, "keys")?, map(&object, "uses")?)));
+        let maps = Maps {
+            records: map(&object, "records")?,
+            current: map(&object, "current")?,
+            counters: map(&object, "counters")?,
+            served: map(&object, "served")?,
+            access: map(&object, "access")?,
+            clients: map(&object, "clients")?,
+            keys: keys.transpose()?,
+        };
+        Ok(Self {
+            object,
+            maps,
+            signs: options.signs,
+            current: 0,
+            generation: 0,
+            in_force: BTreeMap::new(),
+            former: BTreeMap::new(),
+            former_uses: BTreeMap::new(),
+            slots,
+            admitted: BTreeMap::new(),
+            served: Vec::new(),
+        })
+    }
+
+    /// Whether it can sign.
+    pub const fn signs(&self) -> bool {
+        self.signs
+    }
+
+    /// To be linked to an interface.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub fn descriptor(&self) -> Result<OwnedFd, FastPathError> {
+        let mut programs = self.object.progs_mut();
+        let program = programs.find(|program| program.name() == RESPOND);
+        let program = program.ok_or_else(|| failed(RESPOND)(none()))?;
+        let fd = program.as_fd().try_clone_to_owned();
+        fd.map_err(|error| failed(RESPOND)(error.into()))
+    }
+
+    /// Puts a record in force. The place that it is written to has not been in force for as long as it takes to
+    /// publish several.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn publish(&mut self, record: &[u8; RECORD_LEN]) -> Result<(), FastPathError> {
-        let next = 1 - self.current;
-        self.set("records", &next.to_ne_bytes(), record)?;
-        self.set("states", &0_u32.to_ne_bytes(), &next.to_ne_bytes())?;
+    pub fn publish(
+        &mut self,
+        system: &SystemVariables,
+        terms: &Terms,
+    ) -> Result<(), FastPathError> {
+        let next = (self.current + 1) % RECORDS;
+        let bytes = record(system, terms, self.generation);
+        set(&self.maps.records, &next.to_ne_bytes(), &bytes)?;
+        set(
+            &self.maps.current,
+            &0_u32.to_ne_bytes(),
+            &next.to_ne_bytes(),
+        )?;
         self.current = next;
         Ok(())
     }
 
-    /// An address at which we serve.
+    /// The addresses at which we serve, in place of those before.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn serve(&self, address: IpAddr) -> Result<(), FastPathError> {
-        self.set("served", &mapped(address), &[1])
+    pub fn serve(&mut self, addresses: &[IpAddr]) -> Result<(), FastPathError> {
+        let new: Vec<_> = addresses.iter().map(|address| mapped(*address)).collect();
+        for address in new.iter().filter(|one| !self.served.contains(one)) {
+            set(&self.maps.served, address, &[1])?;
+        }
+        for address in self.served.iter().filter(|one| !new.contains(one)) {
+            remove(&self.maps.served, address)?;
+        }
+        self.served = new;
+        Ok(())
     }
 
-    /// What the addresses of a prefix may; `length` counts bits of an IPv6 address.
+    /// Who may ask, and who only signed, in place of those before. Nobody is refused in between who may ask before and
+    /// after.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn admit(&self, address: IpAddr, length: u32, may: u8) -> Result<(), FastPathError> {
-        let mut key = [0; 20];
-        key[..4].copy_from_slice(&length.to_ne_bytes());
-        key[4..].copy_from_slice(&mapped(address));
-        self.set("access", &key, &[may])
-    }
-
-    /// Makes a key of its secret (16 or 32 bytes) and its first subkey (RFC 4493).
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn add_key(
+    pub fn admit(
         &mut self,
-        id: u32,
-        secret: &[u8],
-        subkey: &[u8; 16],
+        access: &AccessTable,
+        require_auth: &AccessTable,
     ) -> Result<(), FastPathError> {
-        let mut new = [0; 64];
-        new[..4].copy_from_slice(&id.to_ne_bytes());
-        new[4..8].copy_from_slice(&u32::try_from(secret.len()).unwrap_or(0).to_ne_bytes());
-        if let Some(place) = new.get_mut(8..8 + secret.len()) {
-            place.copy_from_slice(secret);
+        let new = prefixes(access, require_auth);
+        for (prefix, may) in &new {
+            if self.admitted.get(prefix) != Some(may) {
+                set(&self.maps.access, &prefix_key(*prefix), &[*may])?;
+            }
         }
-        new[40..56].copy_from_slice(subkey);
-        let mut programs = self.object.progs_mut();
-        let program = programs.find(|program| program.name() == "make_key");
-        let input = ProgramInput {
-            context_in: Some(&mut new),
-            ..ProgramInput::default()
-        };
-        let missing = || libbpf_rs::Error::from_raw_os_error(2);
-        let done = program.ok_or_else(missing).and_then(|p| p.test_run(input));
-        let done = done.map_err(failed("making a key"))?;
-        if done.return_value == 0 {
-            Ok(())
-        } else {
-            Err(failed("making a key")(libbpf_rs::Error::from_raw_os_error(
-                22,
-            )))
+        for prefix in self.admitted.keys() {
+            if !new.contains_key(prefix) {
+                remove(&self.maps.access, &prefix_key(*prefix))?;
+            }
         }
+        self.admitted = new;
+        Ok(())
     }
 
-    /// All counters, summed over processors, by their places.
+    /// Makes other keys, which come into force with the next record. Those that there is no room for are left to the
+    /// sockets; how many.
+    ///
+    /// # Errors
+    /// The kernel's: then those before stay in force.
+    pub fn rekey(&mut self, keys: &[CipherKey]) -> Result<usize, FastPathError> {
+        if !self.signs {
+            return Ok(keys.len());
+        }
+        self.forget_former()?;
+        let next = self.generation.wrapping_add(1);
+        let free = (0..self.slots).filter(|slot| !self.in_force.contains_key(slot));
+        let free: Vec<u32> = free.take(self.slots as usize / 2).collect();
+        let mut in_force = BTreeMap::new();
+        for (key, slot) in keys.iter().zip(free) {
+            self.clear_uses(slot)?;
+            self.make_key(key, next, slot)?;
+            in_force.insert(slot, key.id);
+        }
+        let left = keys.len() - in_force.len();
+        self.former = std::mem::replace(&mut self.in_force, in_force);
+        self.generation = next;
+        Ok(left)
+    }
+
+    /// Frees the keys that were in force before. A frame that was on its way when others came into force must have left:
+    /// it is there for some microseconds, and this is called a second later at the earliest.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn counters(&self) -> Result<Vec<u64>, FastPathError> {
-        let map = self.map("counters")?;
-        let count = map.max_entries();
-        let sums = (0..count).map(|place| {
-            let values = map.lookup_percpu(&place.to_ne_bytes(), MapFlags::ANY)?;
-            let values = values.unwrap_or_default().into_iter();
-            Ok(values
-                .filter_map(|value| value.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes)))
-                .sum())
-        });
-        sums.collect::<Result<_, _>>().map_err(failed("counters"))
+    pub fn forget_former(&mut self) -> Result<(), FastPathError> {
+        let Some((keys, _)) = &self.maps.keys else {
+            return Ok(());
+        };
+        let generation = self.generation.wrapping_sub(1);
+        for id in self.former.values() {
+            remove(keys, &key_name(*id, generation))?;
+        }
+        let uses = self.uses_of(&self.former)?;
+        for (id, count) in uses.into_iter().filter(|(_, count)| *count > 0) {
+            *self.former_uses.entry(id).or_default() += count;
+        }
+        self.former.clear();
+        Ok(())
+    }
+
+    /// How often each key was used.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn key_uses(&self) -> Result<BTreeMap<KeyId, u64>, FastPathError> {
+        let mut uses = self.former_uses.clone();
+        let mut counted = self.uses_of(&self.in_force)?;
+        counted.extend(self.uses_of(&self.former)?);
+        for (id, count) in counted {
+            *uses.entry(id).or_default() += count;
+        }
+        Ok(uses)
+    }
+
+    /// What it has counted.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn counts(&self) -> Result<ProgramCounts, FastPathError> {
+        let mut counts = ProgramCounts::default();
+        for processor in per_processor(&self.maps.counters, 0)? {
+            layout::add(&mut counts, &processor);
+        }
+        Ok(counts)
+    }
+
+    /// All clients that it remembers.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn clients(&self) -> Result<Vec<Client>, FastPathError> {
+        let clients = &self.maps.clients;
+        let batches = clients.lookup_batch(CLIENTS_AT_ONCE, MapFlags::ANY, MapFlags::ANY);
+        let batches = batches.map_err(failed("clients"))?;
+        Ok(batches
+            .filter_map(|(key, value)| layout::client(&key, &value))
+            .collect())
+    }
+
+    /// One client.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn client(&self, address: IpAddr) -> Result<Option<Client>, FastPathError> {
+        let key = mapped(address);
+        let found = self.maps.clients.lookup(&key, MapFlags::ANY);
+        let found = found.map_err(failed("clients"))?;
+        Ok(found.and_then(|value| layout::client(&key, &value)))
+    }
+
+    /// Counts a client's requests from zero again.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn reset_client(&self, address: IpAddr) -> Result<(), FastPathError> {
+        let (map, key) = (&self.maps.clients, mapped(address));
+        let found = map.lookup(&key, MapFlags::ANY).map_err(failed("clients"))?;
+        let Some(mut value) = found else {
+            return Ok(());
+        };
+        if let Some(hits) = value.get_mut(CLIENT_HITS) {
+            hits.fill(0);
+        }
+        set(map, &key, &value)
     }
 
     /// What the program makes of one frame, and the frame as it leaves it: the kernel runs it without an interface.
@@ -143,16 +315,14 @@ impl FastPath {
     /// # Errors
     /// The kernel's.
     pub fn run(&mut self, frame: &[u8]) -> Result<(FrameVerdict, Vec<u8>), FastPathError> {
-        let mut programs = self.object.progs_mut();
-        let program = programs.find(|program| program.name() == "respond");
         let mut out = vec![0; frame.len() + 256];
         let input = ProgramInput {
             data_in: Some(frame),
             data_out: Some(&mut out),
             ..ProgramInput::default()
         };
-        let missing = || libbpf_rs::Error::from_raw_os_error(2);
-        let done = program.ok_or_else(missing).and_then(|p| p.test_run(input));
+        let program = program(&mut self.object, RESPOND);
+        let done = program.and_then(|program| program.test_run(input));
         let done = done.map_err(failed("running the program"))?;
         let verdict = match done.return_value {
             1 => FrameVerdict::Dropped,
@@ -164,27 +334,143 @@ impl FastPath {
         Ok((verdict, left))
     }
 
-    fn set(&self, map: &str, key: &[u8], value: &[u8]) -> Result<(), FastPathError> {
-        let updated = self.map(map)?.update(key, value, MapFlags::ANY);
-        updated.map_err(failed(map))
+    fn make_key(
+        &mut self,
+        key: &CipherKey,
+        generation: u32,
+        slot: u32,
+    ) -> Result<(), FastPathError> {
+        let mut new = zeroize::Zeroizing::new([0; NEW_KEY_LEN]);
+        let length = u32::try_from(key.secret.len()).unwrap_or(0);
+        new[..8].copy_from_slice(&key_name(key.id, generation));
+        new[8..12].copy_from_slice(&length.to_ne_bytes());
+        new[12..16].copy_from_slice(&slot.to_ne_bytes());
+        if let Some(place) = new.get_mut(16..16 + key.secret.len()) {
+            place.copy_from_slice(&key.secret);
+        }
+        new[48..64].copy_from_slice(&*key.subkey);
+        let input = ProgramInput {
+            context_in: Some(&mut new[..]),
+            ..ProgramInput::default()
+        };
+        let program = program(&mut self.object, "make_key");
+        let done = program.and_then(|program| program.test_run(input));
+        let doing = || format!("making key {}", key.id.0);
+        let done = done.map_err(failed(&doing()))?;
+        match done.return_value {
+            0 => Ok(()),
+            _ => Err(failed(&doing())(libbpf_rs::Error::from_raw_os_error(22))),
+        }
     }
 
-    fn map(&self, name: &str) -> Result<MapHandle, FastPathError> {
-        let missing = || libbpf_rs::Error::from_raw_os_error(2);
-        let mut maps = self.object.maps();
-        let map = maps.find(|map| map.name() == name).ok_or_else(missing);
-        map.and_then(|map| MapHandle::try_from(&map))
-            .map_err(failed(name))
+    fn uses_of(&self, slots: &BTreeMap<u32, KeyId>) -> Result<Vec<(KeyId, u64)>, FastPathError> {
+        let Some((_, uses)) = &self.maps.keys else {
+            return Ok(Vec::new());
+        };
+        let counted = slots.iter().map(|(slot, id)| {
+            let processors = per_processor(uses, *slot)?;
+            let counts = processors.iter().filter_map(|bytes| bytes.first_chunk());
+            Ok((*id, counts.map(|count| u64::from_ne_bytes(*count)).sum()))
+        });
+        counted.collect()
+    }
+
+    fn clear_uses(&self, slot: u32) -> Result<(), FastPathError> {
+        let Some((_, uses)) = &self.maps.keys else {
+            return Ok(());
+        };
+        let zeros: Vec<Vec<u8>> = per_processor(uses, slot)?
+            .iter()
+            .map(|value| vec![0; value.len()])
+            .collect();
+        uses.update_percpu(&slot.to_ne_bytes(), &zeros, MapFlags::ANY)
+            .map_err(failed("uses"))
     }
 }
 
-/// An address as the maps have it.
-fn mapped(address: IpAddr) -> [u8; 16] {
-    match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-        IpAddr::V6(v6) => v6.octets(),
+/// Makes the tables as large as they are to be, and leaves out what the kernel may not know.
+fn fit(open: &mut OpenObject, options: ProgramOptions, slots: u32) -> libbpf_rs::Result<()> {
+    for mut map in open.maps_mut() {
+        match map.name().to_str().unwrap_or_default() {
+            "clients" => map.set_max_entries(options.clients.max(1))?,
+            "keys" | "uses" if !options.signs => map.set_autocreate(false)?,
+            "keys" | "uses" => map.set_max_entries(slots)?,
+            name if name.ends_with(".rodata") => {
+                if let Some(data) = map.initial_value_mut() {
+                    data[0] = u8::from(options.signs);
+                }
+            }
+            _ => {}
+        }
     }
+    for mut program in open.progs_mut() {
+        if program.name() == "make_key" && !options.signs {
+            program.set_autoload(false);
+        }
+    }
+    Ok(())
 }
+
+fn program<'a>(object: &'a mut Object, name: &str) -> libbpf_rs::Result<ProgramMut<'a>> {
+    let mut programs = object.progs_mut();
+    programs
+        .find(|program| program.name() == name)
+        .ok_or_else(none)
+}
+
+fn map(object: &Object, name: &str) -> Result<MapHandle, FastPathError> {
+    let mut maps = object.maps();
+    let map = maps.find(|map| map.name() == name).ok_or_else(none);
+    map.and_then(|map| MapHandle::try_from(&map))
+        .map_err(failed(name))
+}
+
+fn set(map: &MapHandle, key: &[u8], value: &[u8]) -> Result<(), FastPathError> {
+    let updated = map.update(key, value, MapFlags::ANY);
+    updated.map_err(|error| failed(&map.name().to_string_lossy())(error))
+}
+
+fn remove(map: &MapHandle, key: &[u8]) -> Result<(), FastPathError> {
+    map.delete(key)
+        .map_err(|error| failed(&map.name().to_string_lossy())(error))
+}
+
+fn per_processor(map: &MapHandle, place: u32) -> Result<Vec<Vec<u8>>, FastPathError> {
+    let values = map.lookup_percpu(&place.to_ne_bytes(), MapFlags::ANY);
+    let values = values.map_err(|error| failed(&map.name().to_string_lossy())(error))?;
+    Ok(values.unwrap_or_default())
+}
+
+/// `struct key_name`
+fn key_name(id: KeyId, generation: u32) -> [u8; 8] {
+    let mut name = [0; 8];
+    name[..4].copy_from_slice(&id.0.to_ne_bytes());
+    name[4..].copy_from_slice(&generation.to_ne_bytes());
+    name
+}
+
+/// `struct prefix`
+fn prefix_key((first, length): Prefix) -> [u8; 20] {
+    let mut key = [0; 20];
+    key[..4].copy_from_slice(&length.to_ne_bytes());
+    key[4..].copy_from_slice(&first.to_be_bytes());
+    key
+}
+
+fn failed(doing: &str) -> impl FnOnce(libbpf_rs::Error) -> FastPathError {
+    let doing = doing.to_owned();
+    |error| FastPathError::kernel(doing, &error)
+}
+
+/// The program is not as it was built.
+fn none() -> libbpf_rs::Error {
+    libbpf_rs::Error::from_raw_os_error(2)
+}
+
+const RESPOND: &str = "respond";
+/// `struct new_key`
+const NEW_KEY_LEN: usize = 72;
+const CLIENTS_AT_ONCE: u32 = 4096;
 
 /// The program (`build.rs`).
 const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/respond.bpf.o"));

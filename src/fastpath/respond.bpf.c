@@ -56,18 +56,31 @@ extern int bpf_crypto_encrypt(struct bpf_crypto_ctx *ctx, const struct bpf_dynpt
 			      const struct bpf_dynptr *dst,
 			      const struct bpf_dynptr *siv) SEC(".ksyms") __attribute__((weak));
 
+/* Whether the kernel has ciphers for us; where it has not, nothing of keys is loaded. Set before that. */
+const volatile u8 signs = 1;
+
 /* A key: the cipher, and what is added to a message's last block (RFC 4493's K1). */
 struct key {
 	struct bpf_crypto_ctx __attribute__((btf_type_tag("kptr"))) *cipher;
 	u64 subkey[2];
+	/* Where its uses are counted. */
+	u32 slot;
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
-	__type(key, u32);
+	__type(key, struct key_name);
 	__type(value, struct key);
 } keys SEC(".maps");
+
+/* Requests by key, well signed. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 4096);
+	__type(key, u32);
+	__type(value, u64);
+} uses SEC(".maps");
 
 /* A message on its way through the cipher. */
 struct scratch {
@@ -84,23 +97,24 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 2);
+	__uint(max_entries, RECORDS);
 	__type(key, u32);
 	__type(value, struct record);
 } records SEC(".maps");
 
+/* Which record is in force. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, u32);
-	__type(value, struct state);
-} states SEC(".maps");
+	__type(value, u32);
+} current SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, COUNTERS);
+	__uint(max_entries, 1);
 	__type(key, u32);
-	__type(value, u64);
+	__type(value, struct counts);
 } counters SEC(".maps");
 
 /* Addresses at which we serve. */
@@ -162,25 +176,30 @@ struct request {
 	u32 is_v6;
 };
 
-INLINE void count(u32 counter)
+/* To the sockets, unless more goes there than they can take. */
+INLINE int pass(struct counts *counts, const struct record *record, enum passed why, u64 now)
 {
-	u64 *value = map_lookup(&counters, &counter);
+	u64 full_at = counts->passed_full_at_ns > now ? counts->passed_full_at_ns : now;
 
-	if (value)
-		*value += 1;
-}
-
-INLINE int pass(u32 counter)
-{
-	count(counter);
+	if (record->passed_interval_ns) {
+		if (full_at - now > record->passed_tolerance_ns) {
+			counts->shed++;
+			return XDP_DROP;
+		}
+		counts->passed_full_at_ns = full_at + record->passed_interval_ns;
+	}
+	counts->passed[why]++;
 	return XDP_PASS;
 }
 
-INLINE int drop(u32 counter)
+INLINE int drop(struct counts *counts, enum outcome why)
 {
-	count(counter);
+	counts->outcomes[why]++;
 	return XDP_DROP;
 }
+
+/* What a step of the clock is at the least; more than lies between two readings of it. */
+#define STEP_NS 1000000ULL
 
 INLINE u16 fold(u32 sum)
 {
@@ -189,10 +208,10 @@ INLINE u16 fold(u32 sum)
 	return (u16)sum;
 }
 
-/* The kernel's UTC as an NTP timestamp. */
-INLINE u64 now_utc(const struct record *record)
+/* A moment by the kernel's TAI, as an NTP timestamp of its UTC. */
+INLINE u64 utc(const struct record *record, u64 tai_ns)
 {
-	u64 unix_ns = ktime_tai_ns() - record->tai_ahead_ns;
+	u64 unix_ns = tai_ns - record->tai_ahead_ns;
 	u64 seconds = unix_ns / 1000000000;
 	u64 nanos = unix_ns % 1000000000;
 
@@ -232,11 +251,16 @@ INLINE void mapped(struct address *address, u32 v4)
 	__builtin_memcpy(address->bytes + 12, &v4, 4);
 }
 
-/*
- * Takes a frame apart as far as UDP. Zero: it is not a whole, plain datagram for our port, and goes up. Options,
- * fragments and extension headers go up too: the stack knows what to do with them.
- */
-INLINE int parse(struct xdp_md *ctx, const struct record *record, struct request *request)
+enum shape {
+	/* Not ours, or with options, fragments, extension headers: the stack knows what to do with it. */
+	FOREIGN,
+	/* For our port, but nothing that is answered here. */
+	ODD,
+	WHOLE,
+};
+
+/* Takes a frame apart as far as NTP. */
+INLINE enum shape parse(struct xdp_md *ctx, const struct record *record, struct request *request)
 {
 	void *end = (void *)(long)ctx->data_end;
 	void *at = (void *)(long)ctx->data;
@@ -245,7 +269,7 @@ INLINE int parse(struct xdp_md *ctx, const struct record *record, struct request
 	request->eth = at;
 	at += sizeof(struct ethhdr);
 	if (at > end)
-		return 0;
+		return FOREIGN;
 	protocol = request->eth->h_proto;
 #pragma unroll
 	for (int tag = 0; tag < 2; tag++) {
@@ -255,7 +279,7 @@ INLINE int parse(struct xdp_md *ctx, const struct record *record, struct request
 			break;
 		at += 4;
 		if (at > end)
-			return 0;
+			return FOREIGN;
 		protocol = vlan[1];
 	}
 	if (protocol == swap16(ETH_P_IP)) {
@@ -263,10 +287,10 @@ INLINE int parse(struct xdp_md *ctx, const struct record *record, struct request
 
 		at += sizeof(*ip);
 		if (at > end || ip->version != 4 || ip->ihl != 5 || ip->protocol != IPPROTO_UDP)
-			return 0;
+			return FOREIGN;
 		/* Fragments: an offset, or more to come. */
 		if (ip->frag_off & swap16(0x3fff))
-			return 0;
+			return FOREIGN;
 		request->ip = ip;
 		request->is_v6 = 0;
 		request->length = swap16(ip->tot_len) - sizeof(*ip);
@@ -275,23 +299,23 @@ INLINE int parse(struct xdp_md *ctx, const struct record *record, struct request
 
 		at += sizeof(*ip);
 		if (at > end || ip->version != 6 || ip->nexthdr != IPPROTO_UDP)
-			return 0;
+			return FOREIGN;
 		request->ip = ip;
 		request->is_v6 = 1;
 		request->length = swap16(ip->payload_len);
 	} else {
-		return 0;
+		return FOREIGN;
 	}
 	request->udp = at;
 	at += sizeof(struct udphdr);
 	if (at > end || request->udp->dest != record->port)
-		return 0;
+		return FOREIGN;
 	if (swap16(request->udp->len) != request->length || request->length < 8 + 48)
-		return 0;
+		return ODD;
 	request->length -= 8;
 	request->ntp = at;
 	at += sizeof(struct ntp);
-	return at <= end;
+	return at <= end ? WHOLE : ODD;
 }
 
 /* The sum of a datagram's pseudo header, without its length. */
@@ -349,15 +373,14 @@ INLINE short interval_after(short mean, u64 elapsed_ns)
 enum verdict { ANSWER, KISS_OF_DEATH, SILENCE };
 
 /* `ratelimit`: a bucket for each client, kept as the moment at which it is full (src/server/ratelimit.rs). */
-INLINE enum verdict admit(const struct record *record, const struct address *from)
+INLINE enum verdict admit(const struct record *record, const struct address *from, u64 now)
 {
 	struct client *client;
-	u64 now, full_at;
+	u64 full_at;
 	int leaks, impatient;
 
 	if (!record->has_clients)
 		return ANSWER;
-	now = ktime_ns();
 	client = map_lookup(&clients, from);
 	if (!client) {
 		struct client first = { .interval = 32767, .interval_unanswered = 32767, .answered = 1 };
@@ -460,13 +483,37 @@ INLINE void turn(struct request *request, const struct record *record)
 
 INLINE const struct record *current_record(void)
 {
-	u32 zero = 0, which;
-	struct state *state = map_lookup(&states, &zero);
+	u32 zero = 0, which, *place = map_lookup(&current, &zero);
 
-	if (!state)
+	if (!place)
 		return 0;
-	which = state->current & 1;
+	which = *place;
 	return map_lookup(&records, &which);
+}
+
+/* The key with this number; none where its cipher is missing. */
+INLINE struct key *find_key(const struct record *record, u32 id)
+{
+	struct key_name name = { .id = id, .generation = record->generation };
+
+	return map_lookup(&keys, &name);
+}
+
+INLINE void count_use(const struct key *key)
+{
+	u32 slot = key->slot;
+	u64 *count = map_lookup(&uses, &slot);
+
+	if (count)
+		*count += 1;
+}
+
+INLINE void note_residence(struct counts *counts, u64 ns)
+{
+	u32 octave = ns >> SHORTEST_LOG2 ? 64 - SHORTEST_LOG2 - __builtin_clzll(ns) : 0;
+
+	counts->residence[octave < OCTAVES ? octave : OCTAVES - 1]++;
+	counts->residence_sum_ns += ns;
 }
 
 /* Writes all of the reply but its transmit timestamp over the request. */
@@ -493,112 +540,142 @@ INLINE void write_reply(const struct record *record, struct ntp *ntp, u64 arriva
 	ntp->receive = swap64(fuzzed(record, cooked(record, arrival), 1, swap64(origin)));
 }
 
+/* Who asks, and whom. */
+INLINE void read_addresses(struct request *request)
+{
+	if (request->is_v6) {
+		struct ipv6hdr *ip = request->ip;
+
+		__builtin_memcpy(&request->from, &ip->saddr, 16);
+		__builtin_memcpy(&request->to, &ip->daddr, 16);
+	} else {
+		struct iphdr *ip = request->ip;
+
+		mapped(&request->from, ip->saddr);
+		mapped(&request->to, ip->daddr);
+	}
+}
+
+/* An IPv4 address in an IPv6 packet; the stack refuses those. */
+INLINE int is_forged(const struct request *request)
+{
+	const u32 *words = (const u32 *)&request->from;
+
+	return request->is_v6 && !words[0] && !words[1] && words[2] == swap32(0xffff);
+}
+
+/* Whether it is of a kind that is answered here: the sockets remember what an interleaved one may be about. */
+INLINE int is_plain(const struct request *request)
+{
+	const struct ntp *ntp = request->ntp;
+	u8 version = ntp->first >> 3 & 7, mode = ntp->first & 7;
+
+	if ((request->length != 48 && request->length != 68) || version < 1 || version > 4 || (mode != 3 && mode != 1))
+		return 0;
+	return version != 4 || !(swap64(ntp->origin) & 1) || ntp->receive == ntp->transmit;
+}
+
+/* Whether the clock was set, or its distance to TAI, since the record was made. */
+INLINE int was_set(const struct record *record, u64 now, u64 tai)
+{
+	u64 difference = tai - now - record->tai_monotonic_ns + STEP_NS;
+
+	return difference > 2 * STEP_NS;
+}
+
 SEC("xdp")
 int respond(struct xdp_md *ctx)
 {
 	const struct record *record = current_record();
 	struct request request = {};
 	struct prefix prefix = { .length = 128 };
+	u32 zero = 0, pseudo;
+	struct counts *counts = map_lookup(&counters, &zero);
 	struct ntp *ntp;
-	u8 version, mode, *may, *known;
-	u64 arrival, origin;
+	u8 *may, first;
+	u64 now, arrival, departure;
 	enum verdict verdict;
+	enum shape shape;
 	struct key *key = 0;
 	struct mac *mac = 0;
 	u64 expected[2];
-	u32 pseudo, id;
 
-	if (!record || !parse(ctx, record, &request))
+	if (!record || !counts)
 		return XDP_PASS;
-	if (ktime_ns() > record->valid_until_ns)
-		return pass(PASSED_STALE);
-	arrival = now_utc(record);
+	shape = parse(ctx, record, &request);
+	if (shape == FOREIGN)
+		return XDP_PASS;
+	now = ktime_ns();
+	arrival = ktime_tai_ns();
+	if (now > record->valid_until_ns || was_set(record, now, arrival))
+		return pass(counts, record, STALE, now);
 	ntp = request.ntp;
-	version = ntp->first >> 3 & 7;
-	mode = ntp->first & 7;
-	origin = swap64(ntp->origin);
-	/* What asks about an earlier reply, or may: the sockets remember those. */
-	if ((request.length != 48 && request.length != 68) || version < 1 || version > 4 || (mode != 3 && mode != 1) ||
-	    (version == 4 && origin & 1 && ntp->receive != ntp->transmit))
-		return pass(PASSED_NTP);
-	if (request.is_v6) {
-		struct ipv6hdr *ip = request.ip;
-
-		__builtin_memcpy(&request.from, &ip->saddr, 16);
-		__builtin_memcpy(&request.to, &ip->daddr, 16);
-	} else {
-		struct iphdr *ip = request.ip;
-
-		mapped(&request.from, ip->saddr);
-		mapped(&request.to, ip->daddr);
+	if (shape == ODD || !is_plain(&request))
+		return pass(counts, record, FOR_SOCKETS, now);
+	read_addresses(&request);
+	if (is_forged(&request) || !map_lookup(&served, &request.to)) {
+		counts->passed[OTHER_ADDRESS]++;
+		return XDP_PASS;
 	}
-	known = map_lookup(&served, &request.to);
-	if (!known)
-		return pass(PASSED_OTHER);
+	first = ntp->first;
 	if (request.length == 68) {
 		mac = (void *)(ntp + 1);
 		if ((void *)(mac + 1) > (void *)(long)ctx->data_end)
-			return XDP_PASS;
+			return pass(counts, record, FOR_SOCKETS, now);
 		/* A domain member of Windows asks so; the sockets tell. */
-		if (version == 3 && !mac->digest[0] && !mac->digest[1])
-			return pass(PASSED_NTP);
-		id = swap32(mac->id);
-		key = map_lookup(&keys, &id);
+		if (!signs || ((first >> 3 & 7) == 3 && !mac->digest[0] && !mac->digest[1]))
+			return pass(counts, record, FOR_SOCKETS, now);
+		key = find_key(record, swap32(mac->id));
 		if (!key || !key->cipher)
-			return pass(PASSED_NTP);
+			return pass(counts, record, FOR_SOCKETS, now);
 	}
 	pseudo = pseudo_sum(&request) + swap16((u16)(request.length + 8));
 	if (!checksum_is_right(&request, mac, pseudo))
-		return pass(PASSED_CHECKSUM);
+		return pass(counts, record, CHECKSUM, now);
+	counts->kinds[(first & 0x3f) | (request.is_v6 ? 64 : 0)]++;
 	prefix.address = request.from;
 	may = map_lookup(&access, &prefix);
 	if (!may || !(*may & MAY_ASK))
-		return drop(DENIED);
+		return drop(counts, DENIED);
 	if (record->is_silent)
-		return drop(UNSYNCHRONISED);
+		return drop(counts, UNSYNCHRONISED);
 	if (*may & MUST_SIGN && !key)
-		return drop(AUTH_REQUIRED);
-	verdict = admit(record, &request.from);
+		return drop(counts, AUTH_REQUIRED);
+	verdict = admit(record, &request.from, now);
 	if (verdict == SILENCE)
-		return drop(RATE_LIMITED);
+		return drop(counts, RATE_LIMITED);
 	if (key) {
 		if (!digest(key, ntp, expected))
-			return pass(PASSED_NTP);
+			return pass(counts, record, FOR_SOCKETS, now);
 		if ((expected[0] ^ mac->digest[0]) | (expected[1] ^ mac->digest[1]))
-			return drop(BAD_MAC);
+			return drop(counts, BAD_MAC);
+		count_use(key);
 	}
-	write_reply(record, ntp, arrival, verdict == KISS_OF_DEATH);
+	write_reply(record, ntp, utc(record, arrival), verdict == KISS_OF_DEATH);
 	turn(&request, record);
-	ntp->transmit = swap64(fuzzed(record, cooked(record, now_utc(record)) + record->departure, 0,
+	departure = ktime_tai_ns();
+	note_residence(counts, departure - arrival);
+	ntp->transmit = swap64(fuzzed(record, cooked(record, utc(record, departure)) + record->departure, 0,
 				      swap64(ntp->origin)));
 	if (key) {
 		if (!digest(key, ntp, expected))
-			return drop(BAD_MAC);
+			return drop(counts, BAD_MAC);
 		mac->digest[0] = expected[0];
 		mac->digest[1] = expected[1];
 	}
 	write_checksum(&request, mac, pseudo);
-	count((key ? ANSWERED_SIGNED : ANSWERED) + (verdict == KISS_OF_DEATH ? 2 : 0));
+	counts->outcomes[(key ? ANSWERED_SIGNED : ANSWERED) + (verdict == KISS_OF_DEATH ? 2 : 0)]++;
 	return XDP_TX;
 }
 
-/* What the node hands over to make a key of. */
-struct new_key {
-	u32 id;
-	u32 length;
-	u8 secret[32];
-	u64 subkey[2];
-	/* The error, if it comes to nothing. */
-	int error;
-};
-
+/* A key of the generation that will be in force next. */
 SEC("syscall")
 int make_key(struct new_key *new)
 {
 	struct bpf_crypto_params params = { .type = "skcipher", .algo = "cbc(aes)" };
 	struct key blank = {}, *key;
 	struct bpf_crypto_ctx *cipher;
-	u32 id = new->id;
+	struct key_name name = new->name;
 	int error = 0;
 
 	if (new->length != 16 && new->length != 32)
@@ -609,14 +686,15 @@ int make_key(struct new_key *new)
 	new->error = error;
 	if (!cipher)
 		return 2;
-	map_update(&keys, &id, &blank, BPF_NOEXIST);
-	key = map_lookup(&keys, &id);
+	map_update(&keys, &name, &blank, BPF_NOEXIST);
+	key = map_lookup(&keys, &name);
 	if (!key) {
 		bpf_crypto_ctx_release(cipher);
 		return 3;
 	}
 	key->subkey[0] = new->subkey[0];
 	key->subkey[1] = new->subkey[1];
+	key->slot = new->slot;
 	cipher = kptr_exchange(&key->cipher, cipher);
 	if (cipher)
 		bpf_crypto_ctx_release(cipher);

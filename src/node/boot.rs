@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::command::{CommandPorts, Commands, Crew};
+use super::fast_paths::FastPaths;
 use super::kernel_form::Kernel;
 use super::log::{self as log_sink, LogOptions};
 use super::metrics::Metrics;
@@ -15,9 +16,10 @@ use super::responders::{Queues, Responders};
 use super::summary::Summary;
 use super::timekeeper::{Ending, Timekeeper};
 use super::{PlacementError, keys, start, start_time};
-use crate::auth::KeyStore;
+use crate::auth::{Key, KeyStore};
 use crate::config::{Config, Notice, RuntimeConfig};
 use crate::discipline::{End, Purpose};
+use crate::fastpath::FastPathError;
 use crate::sys::{UdpPort, adjtimex, clock, process, random};
 
 /// What the command line says beyond the configuration.
@@ -45,6 +47,9 @@ pub enum Fatal {
     /// A socket.
     #[error(transparent)]
     Port(#[from] PortError),
+    /// The kernel cannot answer for us.
+    #[error("fastpath: {0}")]
+    FastPath(#[from] FastPathError),
     /// The workers' cores.
     #[error(transparent)]
     Placement(#[from] PlacementError),
@@ -99,7 +104,8 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
     if let Err(error) = process::lift_open_files_limit() {
         log::warn!("the limit on open files stays: {error}");
     }
-    let keys = Arc::new(load_keys(config.key_file.as_deref()));
+    let read_keys = load_keys(config.key_file.as_deref());
+    let keys = Arc::new(KeyStore::new(&read_keys).0);
     let placement = Placement::here(config)?;
     log::info!("{placement}");
     for warning in &placement.warnings {
@@ -133,6 +139,9 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
         .as_deref()
         .map(write_pid_file)
         .transpose()?;
+    let mut fast_paths = FastPaths::open(config, &read_keys)?;
+    drop(read_keys);
+    fast_paths.bind(&ports.addresses);
     settle(config, options, &ports)?;
     warn_of_missing_stamps(&ports);
     let queues = Arc::new(Queues::of(&ports).map_err(system("sockets"))?);
@@ -143,7 +152,11 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
         let mut addresses = ports_at.iter();
         addresses.any(|address| address.is_ipv6() == is_v6)
     };
-    let crew = Crew::new(responders.hands(), [serves(false), serves(true)]);
+    let crew = Crew::new(
+        responders.hands(),
+        [serves(false), serves(true)],
+        fast_paths,
+    );
     timekeeper.watch(crew, ports_at.clone(), Arc::clone(&queues));
     introduce(&ports_at, responders.count(), options);
     log_sink::limit();
@@ -154,8 +167,9 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
         .run(responders.inline(), end_ns)
         .map_err(system("timekeeper"))?;
     log::info!("{ending}: ending");
-    timekeeper.finish();
-    let summary = responders.finish(&queues);
+    let by_kernel = timekeeper.finish(ending == Ending::Signal("SIGQUIT"));
+    let mut summary = responders.finish(&queues);
+    summary.workers.extend(by_kernel);
     drop(stamping);
     log_sink::finish();
     match ending {
@@ -242,14 +256,15 @@ pub fn once(config: &Config, notices: &[Notice], options: &Options) -> Result<f6
     if !start::keeps_clock(config) {
         return Err(Fatal::NoSources);
     }
-    let keys = Arc::new(load_keys(config.key_file.as_deref()));
+    let keys = load_keys(config.key_file.as_deref());
+    let keys = Arc::new(KeyStore::new(&keys).0);
     let started_ns = clock::monotonic_ns();
     let mut timekeeper = start_timekeeper(config, options, &keys)?;
     let end_ns = options
         .seconds
         .map(|seconds| started_ns.saturating_add(u64::from(seconds) * 1_000_000_000));
     let ending = timekeeper.run(None, end_ns).map_err(system("timekeeper"))?;
-    timekeeper.finish();
+    timekeeper.finish(false);
     match ending {
         Ending::Done(End::Set(offset_s) | End::Measured(offset_s)) => Ok(offset_s),
         Ending::Done(end) => Err(Fatal::Clock(end)),
@@ -286,8 +301,8 @@ fn keep_stamping_on() -> Option<UdpPort> {
     .ok()
 }
 
-fn load_keys(file: Option<&Path>) -> KeyStore {
-    file.map_or_else(KeyStore::default, keys::load_and_tell)
+fn load_keys(file: Option<&Path>) -> Vec<Key> {
+    file.map_or_else(Vec::new, keys::load_and_tell)
 }
 
 /// Memory, priority, user: what needs root, and then root itself goes. No thread has been started yet.

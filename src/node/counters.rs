@@ -110,6 +110,16 @@ impl WorkerCounters {
         self.counters[event as usize].store(value, Ordering::Relaxed);
     }
 
+    /// Takes over what was counted elsewhere.
+    pub fn copy_outcomes(&self, outcomes: &[u64; Outcome::COUNTERS], kinds: &[u64; KINDS]) {
+        for (counter, value) in self.counters.iter().zip(outcomes) {
+            counter.store(*value, Ordering::Relaxed);
+        }
+        for (counter, value) in self.kinds.iter().zip(kinds) {
+            counter.store(*value, Ordering::Relaxed);
+        }
+    }
+
     /// How long those that were answered have stayed.
     #[inline]
     pub const fn residence(&self) -> &Residence {
@@ -146,6 +156,15 @@ fn add(counter: &AtomicU64, amount: u64) {
         counter.load(Ordering::Relaxed).wrapping_add(amount),
         Ordering::Relaxed,
     );
+}
+
+/// Who has counted something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Counting {
+    /// A worker, with its core if it has one of its own.
+    Worker(Option<usize>),
+    /// The kernel, at an interface (`fastpath`).
+    Interface(String),
 }
 
 /// What a datagram says that it is, whether or not it is that.

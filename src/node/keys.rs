@@ -7,11 +7,11 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use crate::auth::{self, KeyStore};
+use crate::auth::{self, Key};
 use crate::config::keyfile;
 
 /// Loads what loads, and says what came of it. chrony's rule: nothing about a key file is fatal.
-pub(super) fn load_and_tell(file: &Path) -> KeyStore {
+pub(super) fn load_and_tell(file: &Path) -> Vec<Key> {
     let (keys, warnings) = load(file);
     for warning in warnings {
         log::warn!("{warning}");
@@ -29,17 +29,17 @@ pub(super) fn load_and_tell(file: &Path) -> KeyStore {
 }
 
 /// Loads what loads; the rest are warnings for people, each with file and line.
-pub(super) fn load(path: &Path) -> (KeyStore, Vec<String>) {
+pub(super) fn load(path: &Path) -> (Vec<Key>, Vec<String>) {
     let place = path.display();
     let (text, mode) = match read(path) {
         Ok(read) => read,
         Err(error) => {
             let warning =
                 format!("{place}: {error}: no key is loaded, so no signed request is answered");
-            return (KeyStore::default(), vec![warning]);
+            return (Vec::new(), vec![warning]);
         }
     };
-    let (keys, problems) = keyfile::load(&text);
+    let (keys, problems) = keyfile::keys(&text);
     let mode = keyfile::mode_warning(mode).map(|warning| format!("{place}: {warning}"));
     let lines = problems.iter().map(|warning| format!("{place}: {warning}"));
     (keys, mode.into_iter().chain(lines).collect())

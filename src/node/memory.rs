@@ -55,7 +55,7 @@ impl Memory {
         let access = [&server.access, &server.require_auth];
         let access = access.map(|rules| AccessTable::new(rules).memory_bytes());
         let keys = config.key_file.as_deref().map(keys::load);
-        let keys = keys.map_or_else(KeyStore::default, |(keys, _)| keys);
+        let keys = keys.map_or_else(KeyStore::default, |(keys, _)| KeyStore::new(&keys).0);
         Self {
             placement,
             workers,

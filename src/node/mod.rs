@@ -18,6 +18,7 @@ mod departure;
 mod drain;
 mod drift_file;
 mod dump_files;
+mod fast_paths;
 mod files;
 mod follow;
 mod handover;

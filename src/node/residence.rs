@@ -47,6 +47,14 @@ impl Residence {
         self.sum_ns.store(sum, Ordering::Relaxed);
     }
 
+    /// Takes over what was counted elsewhere: of each octave how many, the first up to 2^10 ns, and the sum.
+    pub fn copy_octaves(&self, octaves: &[u64], sum_ns: u64) {
+        for (octave, count) in (SHORTEST_LOG2..LONGEST_LOG2).zip(octaves) {
+            self.steps[step_of(1 << octave)].store(*count, Ordering::Relaxed);
+        }
+        self.sum_ns.store(sum_ns, Ordering::Relaxed);
+    }
+
     /// All of it at about this moment.
     pub fn snapshot(&self) -> ResidenceCounts {
         ResidenceCounts {

@@ -11,7 +11,7 @@ use mio::{Poll, Waker};
 
 use super::boot::{Fatal, system, worker_priority};
 use super::command::Hand;
-use super::counters::WorkerCounters;
+use super::counters::{Counting, WorkerCounters};
 use super::handover::HandoverSender;
 use super::ports::Ports;
 use super::publish::Published;
@@ -307,7 +307,9 @@ impl Done {
         let counts = self.workers.iter();
         Summary {
             seconds: std::time::Duration::from_nanos(self.elapsed_ns).as_secs_f64(),
-            workers: counts.map(|(cpu, c)| (*cpu, c.snapshot())).collect(),
+            workers: counts
+                .map(|(cpu, c)| (Counting::Worker(*cpu), c.snapshot()))
+                .collect(),
             transmit_errors: StampErrorCounts::sum(
                 self.workers
                     .iter()

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::counters::{Counts, Event};
+use super::counters::{Counting, Counts, Event};
 use super::stamp_error::StampErrorCounts;
 
 /// A run in figures.
@@ -10,8 +10,8 @@ use super::stamp_error::StampErrorCounts;
 pub struct Summary {
     /// Seconds from the start of the workers.
     pub seconds: f64,
-    /// Each worker's core, if it is pinned, and its counts.
-    pub workers: Vec<(Option<usize>, Counts)>,
+    /// Each worker, then each interface at which the kernel answers, and its counts.
+    pub workers: Vec<(Counting, Counts)>,
     /// By how much sampled replies left at another moment than they said.
     pub transmit_errors: StampErrorCounts,
     /// Datagrams the kernel dropped because a socket's queue was full.
@@ -44,17 +44,15 @@ impl fmt::Display for Summary {
                 errors.count(),
             )?;
         }
-        for (worker, (cpu, counts)) in self.workers.iter().enumerate() {
-            let place = cpu.map_or_else(
-                || "on no core of its own".into(),
-                |cpu| format!("on core {cpu}"),
-            );
+        for (worker, (who, counts)) in self.workers.iter().enumerate() {
+            let who = match who {
+                Counting::Worker(Some(cpu)) => format!("worker {worker} on core {cpu}"),
+                Counting::Worker(None) => format!("worker {worker} on no core of its own"),
+                Counting::Interface(name) => format!("fast path at {name}"),
+            };
             let received = counts.received();
             let share = percent(received, total.received());
-            writeln!(
-                f,
-                "worker {worker} {place}: received {received} ({share:.1} %)"
-            )?;
+            writeln!(f, "{who}: received {received} ({share:.1} %)")?;
         }
         Ok(())
     }
@@ -99,7 +97,11 @@ mod tests {
         [400, 600].iter().for_each(|error| errors.record(*error));
         let summary = Summary {
             seconds: 12.34,
-            workers: vec![(Some(0), counters.snapshot()), (None, Counts::default())],
+            workers: vec![
+                (Counting::Worker(Some(0)), counters.snapshot()),
+                (Counting::Worker(None), Counts::default()),
+                (Counting::Interface("eth0".into()), Counts::default()),
+            ],
             transmit_errors: errors.snapshot(),
             queue_dropped: 5,
         };
@@ -112,6 +114,7 @@ mod tests {
         ));
         assert!(starts("worker 0 on core 0: received 4 (100.0 %)"));
         assert!(starts("worker 1 on no core of its own: received 0 (0.0 %)"));
+        assert!(starts("fast path at eth0: received 0 (0.0 %)"));
         let value = |name: &str| {
             let words = text
                 .lines()

@@ -13,6 +13,7 @@ use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIG
 use signal_hook_mio::v1_0::Signals;
 
 use super::command::{Around, Commands, Crew};
+use super::counters::{Counting, Counts};
 use super::drain::Drain;
 use super::follow::{FollowChronyd, FollowKernel};
 use super::log as log_sink;
@@ -278,11 +279,20 @@ impl Timekeeper {
         self.next_renew_ns = 0;
     }
 
-    /// The program ends: what is to be kept is written.
-    pub(super) fn finish(&mut self) {
+    /// The program ends: what is to be kept is written, and the kernel answers no more for us, unless it `stays`. What it
+    /// has counted, by interface.
+    pub(super) fn finish(&mut self, stays: bool) -> Vec<(Counting, Counts)> {
         if let Source::System(process) = &mut self.source {
             process.finish();
         }
+        let fast_paths = &mut self.commands.crew_mut().fast_paths;
+        if !stays {
+            fast_paths.detach();
+        }
+        let counters = fast_paths.counters();
+        counters
+            .map(|(name, counters)| (Counting::Interface(name.to_owned()), counters.snapshot()))
+            .collect()
     }
 
     fn ending(&mut self, end_ns: Option<u64>) -> Option<Ending> {
@@ -335,7 +345,8 @@ impl Timekeeper {
             _ => until(self.next_ask_ns.min(self.next_renew_ns)),
         };
         let http_ns = self.metrics.as_ref().map(Metrics::next_deadline);
-        let others = [end_ns, self.drain.end_ns(), http_ns];
+        let kernel_ns = self.commands.crew().fast_paths.next_deadline();
+        let others = [end_ns, self.drain.end_ns(), http_ns, kernel_ns];
         others
             .into_iter()
             .flatten()
@@ -350,6 +361,8 @@ impl Timekeeper {
             return Ok(());
         }
         let now_ns = clock::monotonic_ns();
+        let fast_paths = &mut self.commands.crew_mut().fast_paths;
+        fast_paths.renew(&self.system);
         if self.next_ask_ns <= now_ns {
             self.ask();
             self.next_ask_ns = now_ns + nanos(TICK);
@@ -400,6 +413,7 @@ impl Timekeeper {
             self.published.publish(&system);
             self.system = system;
         }
+        self.commands.crew_mut().fast_paths.renew(&self.system);
     }
 
     /// One line where our state changes.

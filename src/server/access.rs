@@ -190,6 +190,17 @@ impl AccessTable {
         answers.contains(&true)
     }
 
+    /// The ranges of a family's addresses, ascending, by their first address; each ends where the next begins.
+    pub fn ranges(&self, is_v6: bool) -> Vec<(u128, bool)> {
+        if is_v6 {
+            let starts = self.v6.starts.iter().copied();
+            starts.zip(self.v6.answers.iter().copied()).collect()
+        } else {
+            let starts = self.v4.starts.iter().map(|start| u128::from(*start));
+            starts.zip(self.v4.answers.iter().copied()).collect()
+        }
+    }
+
     /// Bytes on the heap.
     pub fn memory_bytes(&self) -> usize {
         self.v4.starts.len() * (size_of::<u32>() + 1)

@@ -50,9 +50,32 @@ impl Client {
         answered: true,
     };
 
+    /// Of an address that has not asked yet.
+    pub fn new(address: IpAddr) -> Self {
+        Self {
+            address: address_bytes(address),
+            ..Self::FREE
+        }
+    }
+
     /// Whose record it is.
     pub fn address(&self) -> IpAddr {
         IpAddr::from(self.address).to_canonical()
+    }
+
+    /// What two tables remember of one client: the requests of both, else what the later tells.
+    #[must_use]
+    pub fn joined(self, other: Self) -> Self {
+        let (later, earlier) = if self.last_hit_ns >= other.last_hit_ns {
+            (self, other)
+        } else {
+            (other, self)
+        };
+        Self {
+            hits: later.hits.saturating_add(earlier.hits),
+            drops: later.drops.saturating_add(earlier.drops),
+            ..later
+        }
     }
 
     fn note_hit(&mut self, now_ns: u64) {
@@ -153,6 +176,11 @@ impl Interval {
         } else {
             self.0 + (latest - self.0) / 4
         };
+    }
+
+    /// From log2 of seconds in steps of 1/256; the largest is none.
+    pub const fn from_steps(steps: i16) -> Self {
+        Self(steps)
     }
 
     /// Whether this is less than half of `other`.

@@ -14,6 +14,7 @@
 #![allow(unsafe_code)]
 
 pub mod adjtimex;
+pub mod bpf;
 mod burst;
 mod busy_poll;
 pub mod clock;

@@ -12,7 +12,7 @@ use maser::sys::clock;
 
 use super::answers::{V4, V6};
 use super::keys;
-use super::world::{Way, answer, fast_path, frame, raw_now, system};
+use super::world::{Way, answer, frame, give_keys, key, loaded, raw_now, system};
 
 /// Chance that is the same in each run (xorshift).
 struct Random(u64);
@@ -40,11 +40,6 @@ fn responder() -> Responder {
         allow: true,
         all: false,
     };
-    let key = maser::auth::Key::new(
-        maser::wire::KeyId(keys::AES128.id),
-        maser::auth::KeyType::Aes128,
-        &secret(),
-    );
     let mut responder = Responder::new(ResponderParts {
         access: AccessTable::new(&[everybody]),
         require_auth: AccessTable::new(&[]),
@@ -52,18 +47,12 @@ fn responder() -> Responder {
         interleaved: Some(InterleavedTable::new(1 << 16)),
         limiter: None,
         poll_min: None,
-        keys: Arc::new(KeyStore::new(&[key.expect("a key")]).0),
+        keys: Arc::new(KeyStore::new(&[key(keys::AES128)]).0),
         silent_unsynchronised: false,
         chance: Chance::new(3),
     });
     responder.renew(&system(), raw_now());
     responder
-}
-
-fn secret() -> Vec<u8> {
-    let digits = keys::AES128.hex;
-    let digit = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).expect("hexadecimal");
-    (0..32).step_by(2).map(digit).collect()
 }
 
 /// A request, or what looks like one.
@@ -106,10 +95,8 @@ fn settled(reply: &[u8]) -> Vec<u8> {
 #[test]
 fn twenty_thousand_requests_get_the_same() {
     const REQUESTS: usize = 20_000;
-    let mut path = fast_path(&[V4, V6]);
-    let subkey = 0xfbee_d618_3571_3366_7c85_e08f_7236_a8de_u128.to_be_bytes();
-    path.add_key(keys::AES128.id, &secret(), &subkey)
-        .expect("a key");
+    let mut program = loaded(&[V4, V6]);
+    give_keys(&mut program, &[key(keys::AES128)]);
     let (mut responder, mut random) = (responder(), Random(0x9e37_79b9_7f4a_7c15));
     let mut expected = vec![0_u64; 18];
     let mut passed = 0;
@@ -120,7 +107,7 @@ fn twenty_thousand_requests_get_the_same() {
             ..[V4, V6][random.below(2)]
         };
         let packet = packet(&mut random);
-        let (verdict, reply) = path.run(&frame(&way, &packet)).expect("it runs");
+        let (verdict, reply) = program.run(&frame(&way, &packet)).expect("it runs");
         if verdict == FrameVerdict::Passed {
             passed += 1;
             continue;
@@ -152,7 +139,7 @@ fn twenty_thousand_requests_get_the_same() {
             }
         }
     }
-    let counters = path.counters().expect("counters");
+    let counters = program.counts().expect("counts").outcomes;
     assert_eq!(
         counters[..18],
         expected[..],

@@ -2,9 +2,13 @@
 
 use std::net::IpAddr;
 
-use maser::fastpath::{FastPath, Terms, record};
+use maser::auth::{Key, KeyType};
+use maser::fastpath::{Program, ProgramOptions, Terms};
+use maser::server::{AccessRule, AccessTable, Subnet};
 use maser::sys::clock;
-use maser::wire::{LeapIndicator, NtpTimestamp, RawTime, ReferenceId, SystemVariables};
+use maser::wire::{KeyId, LeapIndicator, NtpTimestamp, RawTime, ReferenceId, SystemVariables};
+
+use super::keys;
 
 /// The port at which requests are taken.
 pub(crate) const PORT: u16 = 123;
@@ -138,11 +142,15 @@ pub(crate) fn system() -> SystemVariables {
 }
 
 pub(crate) fn terms() -> Terms {
+    let (real, monotonic_ns) = (clock::realtime(), clock::monotonic_ns());
+    let real_ns = real.secs * 1_000_000_000 + i64::from(real.nanos);
     Terms {
-        tai_ahead_ns: 0,
+        tai_ahead_ns: tai_ahead_ns(),
+        tai_monotonic_ns: real_ns + tai_ahead_ns() - monotonic_ns.cast_signed(),
         valid_until_ns: clock::monotonic_ns() + 600_000_000_000,
         departure: 0,
         rate_limit: None,
+        passed: None,
         silent_unsynchronised: false,
         has_clients: true,
         dscp: 0,
@@ -150,15 +158,56 @@ pub(crate) fn terms() -> Terms {
     }
 }
 
-/// A program that serves the other end of `way`, and lets its network ask.
-pub(crate) fn fast_path(ways: &[Way]) -> FastPath {
-    let mut path = FastPath::load().expect("the kernel takes it");
-    path.publish(&record(&system(), &terms()))
-        .expect("published");
-    for way in ways {
-        path.serve(way.to).expect("served");
-        let length = if way.from.is_ipv4() { 96 + 24 } else { 64 };
-        path.admit(way.from, length, 1).expect("allowed");
-    }
-    path
+fn tai_ahead_ns() -> i64 {
+    let mut timex = maser::sys::adjtimex::Timex::default();
+    maser::sys::adjtimex::adjtimex(&mut timex).expect("read");
+    i64::from(timex.tai_s) * 1_000_000_000
+}
+
+/// Without a subnet: everybody.
+pub(crate) fn table(subnets: &[Subnet]) -> AccessTable {
+    let rules = subnets.iter().map(|subnet| AccessRule {
+        subnet: *subnet,
+        allow: true,
+        all: false,
+    });
+    AccessTable::new(&rules.collect::<Vec<_>>())
+}
+
+/// A program that serves the other end of each way, and lets those at its beginning ask.
+pub(crate) fn loaded(ways: &[Way]) -> Program {
+    let mut program = Program::load(ProgramOptions {
+        clients: 1 << 16,
+        keys: 16,
+        signs: true,
+    })
+    .expect("the kernel takes it");
+    program.publish(&system(), &terms()).expect("published");
+    let ours: Vec<IpAddr> = ways.iter().map(|way| way.to).collect();
+    program.serve(&ours).expect("served");
+    let around = |way: &Way| Subnet::new(way.from, if way.from.is_ipv4() { 24 } else { 64 });
+    let subnets: Vec<Subnet> = ways.iter().filter_map(around).collect();
+    program
+        .admit(&table(&subnets), &table(&[]))
+        .expect("allowed");
+    program
+}
+
+/// The key of the tests, as a key file would have it.
+pub(crate) fn key(known: keys::Key) -> Key {
+    let digit = |at: usize| u8::from_str_radix(&known.hex[at..at + 2], 16).expect("hexadecimal");
+    let secret: Vec<u8> = (0..known.hex.len()).step_by(2).map(digit).collect();
+    let key_type = if secret.len() == 16 {
+        KeyType::Aes128
+    } else {
+        KeyType::Aes256
+    };
+    Key::new(KeyId(known.id), key_type, &secret).expect("a key")
+}
+
+/// Puts keys in force.
+pub(crate) fn give_keys(program: &mut Program, keys: &[Key]) {
+    let ciphers: Vec<_> = keys.iter().filter_map(Key::cipher).collect();
+    assert_eq!(program.rekey(&ciphers).expect("keys"), 0);
+    program.publish(&system(), &terms()).expect("published");
 }

@@ -8,7 +8,7 @@ use super::Support::{Accepted, Honoured, NotYet, Refused};
 use super::form::Part::{One, Optional};
 use super::form::Value::{Address, Integer, Word};
 use super::form::{PORT, Value};
-use super::{Grammar, Row, Support, clock, hardware, ours, server};
+use super::{Grammar, Row, Support, clock, fast_path, hardware, ours, server};
 
 const fn row(
     name: &'static str,
@@ -194,6 +194,24 @@ const OURS: &[Row] = &[
         Honoured,
     ),
     row("drain", "SECONDS", Read(ours::drain), Honoured),
+    row(
+        "fastpath",
+        "INTERFACE [native|generic|auto]",
+        Read(fast_path::fastpath),
+        fast_path::SUPPORT,
+    ),
+    row(
+        "fastpathlimit",
+        "DATAGRAMS/S [BURST]",
+        Read(fast_path::fastpathlimit),
+        fast_path::SUPPORT,
+    ),
+    row(
+        "fastpathdeparture",
+        "NANOSECONDS",
+        Read(fast_path::fastpathdeparture),
+        fast_path::SUPPORT,
+    ),
 ];
 
 const NO_ARGUMENTS: Grammar = Check(&[]);

@@ -38,6 +38,8 @@ impl Remembered<'_> {
         if tables[1..].iter().all(|places| *places == 0) {
             return Err(Status::NotEnabled);
         }
+        let fast_paths = &self.crew.fast_paths;
+        tables.push(fast_paths.clients(question.first == 0).len());
         let places = tables.iter().sum::<usize>();
         let mut place = usize::try_from(question.first).unwrap_or(usize::MAX);
         let mut clients = Vec::new();
@@ -51,14 +53,22 @@ impl Remembered<'_> {
                 self.commanders.fill(&mut listing);
                 self.with_requests(&listing, question, &mut clients)?;
                 listing
-            } else {
+            } else if table <= self.crew.len() {
                 let listing = self.ask(table - 1, listing)?;
                 for client in &listing.found {
                     let address = client.address();
                     if !self.commands(address) {
-                        clients.push(self.report(address, Some(client), None));
+                        let by_kernel = self.crew.fast_paths.client(address, question.resets);
+                        let client = by_kernel.map_or(*client, |other| client.joined(other));
+                        clients.push(self.report(address, Some(&client), None));
                     }
                 }
+                listing
+            } else {
+                self.fill_by_kernel(&mut listing)?;
+                let listed = listing.found.iter();
+                clients
+                    .extend(listed.map(|client| self.report(client.address(), Some(client), None)));
                 listing
             };
             place = begin + listing.next.max(place - begin + 1);
@@ -70,6 +80,44 @@ impl Remembered<'_> {
         })
     }
 
+    /// Of those whom the kernel has answered, who was never answered by a worker and does not command.
+    fn fill_by_kernel(&mut self, listing: &mut ClientsListing) -> Result<(), Status> {
+        let ClientsAsked::From(first) = listing.asked else {
+            return Ok(());
+        };
+        let crew = self.crew;
+        let all = crew.fast_paths.clients(false);
+        listing.next = all.len();
+        for (place, client) in all.iter().enumerate().skip(first) {
+            if listing.found.len() == listing.found.capacity() {
+                listing.next = place;
+                break;
+            }
+            let address = client.address();
+            if client.hits < listing.hits_min || self.commands(address) {
+                continue;
+            }
+            if self.by_workers(address, false)?.is_none() {
+                // What is told is of now, and counted from zero again if that is asked for.
+                let now = crew.fast_paths.client(address, listing.resets);
+                listing.found.extend(now);
+            }
+        }
+        Ok(())
+    }
+
+    /// A client as the first worker that remembers it does.
+    fn by_workers(&mut self, address: IpAddr, resets: bool) -> Result<Option<Client>, Status> {
+        for worker in 0..self.crew.len() {
+            let mut listing = ClientsListing::new(ClientsAsked::Of(address), 1);
+            listing.resets = resets;
+            if let Some(client) = self.ask(worker, listing)?.found.pop() {
+                return Ok(Some(client));
+            }
+        }
+        Ok(None)
+    }
+
     /// Of those who command, what else they have asked.
     fn with_requests(
         &mut self,
@@ -79,12 +127,12 @@ impl Remembered<'_> {
     ) -> Result<(), Status> {
         for commander in &listing.found {
             let address = commander.address();
-            let mut served = None;
-            for worker in 0..self.crew.len() {
-                let mut listing = ClientsListing::new(ClientsAsked::Of(address), 1);
-                listing.resets = question.resets;
-                served = served.or(self.ask(worker, listing)?.found.pop());
-            }
+            let by_workers = self.by_workers(address, question.resets)?;
+            let by_kernel = self.crew.fast_paths.client(address, question.resets);
+            let served = match (by_workers, by_kernel) {
+                (Some(one), Some(other)) => Some(one.joined(other)),
+                (one, other) => one.or(other),
+            };
             let hits = commander.hits.max(served.map_or(0, |client| client.hits));
             if hits >= question.hits_min {
                 clients.push(self.report(address, served.as_ref(), Some(commander)));

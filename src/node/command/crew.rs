@@ -5,7 +5,8 @@ use std::io;
 use std::sync::Arc;
 
 use crate::auth::KeyStore;
-use crate::node::counters::{Counts, WorkerCounters};
+use crate::node::counters::{Counting, Counts, WorkerCounters};
+use crate::node::fast_paths::FastPaths;
 use crate::node::{Handover, HandoverSender, KeyUse, Worker};
 use crate::server::{AccessTable, ClientsListing, InterleavedHeld};
 
@@ -21,7 +22,7 @@ pub(in crate::node) struct Hand {
     pub(in crate::node) key_use: Vec<Arc<KeyUse>>,
 }
 
-/// All of them.
+/// All of them, and the kernel where it answers for us.
 #[derive(Default)]
 pub(in crate::node) struct Crew {
     hands: Vec<Hand>,
@@ -29,21 +30,23 @@ pub(in crate::node) struct Crew {
     former_key_use: BTreeMap<u32, u64>,
     /// Whether a port is open for IPv4, and for IPv6.
     families: [bool; 2],
+    /// Where the kernel answers for us.
+    pub(in crate::node) fast_paths: FastPaths,
 }
 
 impl Crew {
     /// As they were started.
-    pub(in crate::node) const fn new(hands: Vec<Hand>, families: [bool; 2]) -> Self {
+    pub(in crate::node) const fn new(
+        hands: Vec<Hand>,
+        families: [bool; 2],
+        fast_paths: FastPaths,
+    ) -> Self {
         Self {
+            fast_paths,
             hands,
             former_key_use: BTreeMap::new(),
             families,
         }
-    }
-
-    /// Each of them.
-    pub(in crate::node) fn hands(&self) -> &[Hand] {
-        &self.hands
     }
 
     /// How many there are.
@@ -56,16 +59,29 @@ impl Crew {
         self.families[is_v6 as usize]
     }
 
-    /// What they have counted, in sum.
+    /// Everything that counts: workers by their number, then interfaces by their name.
+    pub(in crate::node) fn counters(&self) -> Vec<(Counting, &WorkerCounters)> {
+        let hands = self.hands.iter();
+        let hands = hands.map(|hand| (Counting::Worker(hand.cpu), &*hand.counters));
+        let fast_paths = self.fast_paths.counters();
+        let fast_paths = fast_paths
+            .map(|(interface, counters)| (Counting::Interface(interface.to_owned()), counters));
+        hands.chain(fast_paths).collect()
+    }
+
+    /// What all have counted, in sum.
     pub(in crate::node) fn counts(&self) -> Counts {
-        Counts::sum(self.hands.iter().map(|hand| hand.counters.snapshot()))
+        let counters = self.counters().into_iter();
+        Counts::sum(counters.map(|(_, counters)| counters.snapshot()))
     }
 
     /// How often each key was used, by its identifier: those in force, and others if they were used before.
     pub(in crate::node) fn key_use(&self) -> BTreeMap<u32, u64> {
         let mut uses = self.former_key_use.clone();
         let stores = self.hands.iter().flat_map(|hand| &hand.key_use);
-        for (key, count) in stores.flat_map(|one| one.counts()) {
+        let by_kernel = self.fast_paths.key_uses();
+        let counts = stores.flat_map(|one| one.counts());
+        for (key, count) in counts.chain(by_kernel) {
             *uses.entry(key.0).or_default() += count;
         }
         uses

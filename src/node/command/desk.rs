@@ -1,5 +1,6 @@
 //! What requests of chronyc are about: the system process, the workers, the program itself.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use super::clients::Remembered;
 use super::crew::Crew;
 use super::lines::Line;
 use super::reports;
+use crate::auth::KeyStore;
 use crate::config::Config;
 use crate::control::{
     AccessOrder, ClientsPage, ClientsQuestion, LocalOrder, Matching, Order, Question, Reply,
@@ -242,6 +244,8 @@ impl Clerk<'_> {
         let table = self.desk.clients.table();
         crew.admit(table, self.around.inline.as_deref_mut())
             .map_err(failed)?;
+        let fast_paths = &mut self.desk.crew.fast_paths;
+        fast_paths.admit(table).map_err(failed)?;
         Ok(true)
     }
 
@@ -250,7 +254,10 @@ impl Clerk<'_> {
         let Some(file) = &self.desk.key_file else {
             return Ok(true); // chronyd says so too.
         };
-        let keys = Arc::new(keys::load_and_tell(file));
+        let keys = keys::load_and_tell(file);
+        let fast_paths = &mut self.desk.crew.fast_paths;
+        let by_kernel = fast_paths.rekey(&keys);
+        let keys = Arc::new(KeyStore::new(&keys).0);
         if let Some(process) = self.around.process.as_deref_mut() {
             process.rekey(&keys);
         }
@@ -258,6 +265,7 @@ impl Clerk<'_> {
             .crew
             .rekey(&keys, self.around.inline.as_deref_mut())
             .map_err(failed)?;
+        by_kernel.map_err(failed)?;
         Ok(true)
     }
 
@@ -285,7 +293,7 @@ fn local(order: &LocalOrder) -> Result<Local, Status> {
     })
 }
 
-fn failed(error: std::io::Error) -> Status {
+fn failed(error: impl Display) -> Status {
     log::error!("a command failed: a worker: {error}");
     Status::Failed
 }

@@ -57,6 +57,11 @@ impl Commands {
         &self.desk.crew
     }
 
+    /// Those who serve.
+    pub(super) const fn crew_mut(&mut self) -> &mut Crew {
+        &mut self.desk.crew
+    }
+
     /// Requests so far.
     pub(super) const fn counts(&self) -> CommandCounts {
         self.desk.counts

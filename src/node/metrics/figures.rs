@@ -18,6 +18,7 @@ pub(super) fn text(view: &View<'_>) -> String {
     process(&mut text, view);
     requests(&mut text, view);
     by_kind(&mut text, view);
+    passed(&mut text, view);
     workers(&mut text, view);
     histograms(&mut text, view);
     keys(&mut text, view);
@@ -68,6 +69,18 @@ fn requests(text: &mut Exposition, view: &View<'_>) {
         let these = all.filter(|(outcome, _)| words::authentication(outcome) == kind);
         let count: u64 = these.map(|(_, count)| count).sum();
         text.sample(&[("authentication", kind)], count);
+    }
+}
+
+fn passed(text: &mut Exposition, view: &View<'_>) {
+    if view.passed.is_empty() {
+        return;
+    }
+    let help = "Datagrams that the fast path has left to the workers, by the reason; shed: to nobody, by fastpathlimit.";
+    text.family("fastpath_passed_total", Counter, help);
+    for (interface, reason, count) in &view.passed {
+        let labels = [("interface", &**interface), ("reason", *reason)];
+        text.sample(&labels, *count);
     }
 }
 

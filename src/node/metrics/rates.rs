@@ -27,7 +27,8 @@ pub(super) struct Reading {
 impl Reading {
     /// Of now.
     pub(super) fn of(crew: &Crew, queues: Option<&Queues>, now_ns: u64) -> Self {
-        let hands = || crew.hands().iter().map(|hand| &hand.counters);
+        let all = crew.counters();
+        let hands = || all.iter().map(|(_, counters)| counters);
         let received = hands().map(|counters| counters.snapshot().received());
         Self {
             at_ns: now_ns,

@@ -9,7 +9,7 @@ use crate::client::SourceName;
 use crate::control::TrackingReport;
 use crate::discipline::SourceReport;
 use crate::node::command::{CommandCounts, Commands, tracking};
-use crate::node::counters::{Counts, Kind, WorkerCounters};
+use crate::node::counters::{Counting, Counts, Kind, WorkerCounters};
 use crate::node::responders::Queues;
 use crate::node::system_process::{SystemProcess, now};
 use crate::node::{ResidenceCounts, StampErrorCounts};
@@ -29,11 +29,11 @@ pub(in crate::node) struct Lent<'a> {
     pub(in crate::node) drains: bool,
 }
 
-/// One worker.
+/// One worker, or the kernel at an interface.
 pub(super) struct WorkerView {
-    /// Its number.
+    /// Its number, or the interface.
     pub(super) worker: String,
-    /// Its core; `any` where it has none of its own.
+    /// Its core; `any` where it has none of its own, `xdp` for the kernel.
     pub(super) cpu: String,
     pub(super) counts: Counts,
     pub(super) residence: ResidenceCounts,
@@ -60,6 +60,8 @@ pub(super) struct View<'a> {
     pub(super) total: Reading,
     /// All workers in sum.
     pub(super) kinds: Vec<(Kind, u64)>,
+    /// What the kernel, answering at an interface, has left to the workers, by the reason.
+    pub(super) passed: Vec<(String, &'static str, u64)>,
     pub(super) key_use: BTreeMap<u32, u64>,
     pub(super) commands: CommandCounts,
     pub(super) readiness: Readiness,
@@ -87,17 +89,25 @@ impl<'a> View<'a> {
         };
         let queue_dropped: Vec<u64> =
             queues.map_or_else(Vec::new, |queues| queues.dropped_by_worker().collect());
-        let workers = crew.hands().iter().enumerate().map(|(number, hand)| {
-            let counters = &hand.counters;
-            WorkerView {
-                worker: number.to_string(),
-                cpu: hand.cpu.map_or_else(|| "any".into(), |cpu| cpu.to_string()),
-                counts: counters.snapshot(),
-                residence: counters.residence().snapshot(),
-                errors: counters.transmit_errors().snapshot(),
-                queue_dropped: queue_dropped.get(number).copied().unwrap_or(0),
-            }
-        });
+        let counters = crew.counters();
+        let workers = counters
+            .iter()
+            .enumerate()
+            .map(|(number, (who, counters))| {
+                let (worker, cpu) = match who {
+                    Counting::Worker(Some(cpu)) => (number.to_string(), cpu.to_string()),
+                    Counting::Worker(None) => (number.to_string(), "any".into()),
+                    Counting::Interface(name) => (name.clone(), "xdp".into()),
+                };
+                WorkerView {
+                    worker,
+                    cpu,
+                    counts: counters.snapshot(),
+                    residence: counters.residence().snapshot(),
+                    errors: counters.transmit_errors().snapshot(),
+                    queue_dropped: queue_dropped.get(number).copied().unwrap_or(0),
+                }
+            });
         let workers: Vec<WorkerView> = workers.collect();
         let system = lent.process.map(SystemProcess::system);
         Self {
@@ -111,7 +121,12 @@ impl<'a> View<'a> {
             sources: system.map_or_else(Vec::new, |system| system.sources(now)),
             unresolved: system.map_or(0, |system| system.unresolved()),
             total: sum(&workers, now.monotonic_ns),
-            kinds: kinds(crew.hands().iter().map(|hand| &*hand.counters)),
+            kinds: kinds(counters.iter().map(|(_, counters)| *counters)),
+            passed: crew
+                .fast_paths
+                .passed()
+                .map(|(interface, reason, count)| (interface.to_owned(), reason, count))
+                .collect(),
             key_use: crew.key_use(),
             commands: lent.commands.counts(),
             drains: lent.drains,

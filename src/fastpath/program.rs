@@ -1,0 +1,83 @@
+//! What is said to the program, and what it says: the same whether or not it was built in.
+
+use crate::config::PassedLimit;
+use crate::server::{Outcome, RateLimit};
+
+/// How large its tables are, and what it does without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProgramOptions {
+    /// Clients that are remembered.
+    pub clients: u32,
+    /// Keys that there may ever be.
+    pub keys: u32,
+    /// Signs, where the kernel has ciphers for that (6.10).
+    pub signs: bool,
+}
+
+/// What is published beside [`SystemVariables`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Terms {
+    /// By how much the kernel's TAI is ahead of its UTC, in nanoseconds.
+    pub tai_ahead_ns: i64,
+    /// By how much it is ahead of the clock that never steps.
+    pub tai_monotonic_ns: i64,
+    /// By the clock that never steps: nothing is answered by the record afterwards.
+    pub valid_until_ns: u64,
+    /// How much later than the seal a reply is on the wire, in units of 2^-32 s.
+    pub departure: u64,
+    /// `ratelimit`
+    pub rate_limit: Option<RateLimit>,
+    /// `fastpathlimit`
+    pub passed: Option<PassedLimit>,
+    /// `unsynchronised silent`
+    pub silent_unsynchronised: bool,
+    /// Clients are remembered: not with `noclientlog`.
+    pub has_clients: bool,
+    /// `dscp`
+    pub dscp: u8,
+    /// `port`
+    pub port: u16,
+}
+
+/// What becomes of what is not decided here: by reason, in the order of `enum passed`.
+pub const PASSED_REASONS: [&str; 4] = ["other_address", "for_sockets", "stale", "checksum"];
+
+const OCTAVES: usize = 12;
+const KINDS: usize = 128;
+
+/// What the program has counted, all processors together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProgramCounts {
+    /// By [`Outcome::counter`].
+    pub outcomes: [u64; Outcome::COUNTERS],
+    /// What is left to the sockets, by [`PASSED_REASONS`].
+    pub passed: [u64; PASSED_REASONS.len()],
+    /// What was not, because of [`PassedLimit`].
+    pub shed: u64,
+    /// Decided datagrams: by the lower six bits of the first byte, those by IPv6 behind the others.
+    pub kinds: [u64; KINDS],
+    /// How long those that were answered have stayed: up to 2^10 ns, 2^11 ns …
+    pub residence: [u64; OCTAVES],
+    /// Nanoseconds of all together.
+    pub residence_sum_ns: u64,
+}
+
+impl Default for ProgramCounts {
+    fn default() -> Self {
+        Self {
+            outcomes: [0; Outcome::COUNTERS],
+            passed: [0; PASSED_REASONS.len()],
+            shed: 0,
+            kinds: [0; KINDS],
+            residence: [0; OCTAVES],
+            residence_sum_ns: 0,
+        }
+    }
+}
+
+impl ProgramCounts {
+    /// All that were decided.
+    pub fn decided(&self) -> u64 {
+        self.outcomes.iter().sum()
+    }
+}
