@@ -36,7 +36,8 @@ struct FastPath {
 pub(in crate::node) struct FastPaths {
     paths: Vec<FastPath>,
     terms: Option<Terms>,
-    rules: Option<Rules>,
+    /// `requireauth`
+    require_auth: Option<AccessTable>,
     /// `bindaddress`, or that of all families at which a port is open.
     bound: Vec<IpAddr>,
     /// What was published last.
@@ -56,8 +57,12 @@ impl FastPaths {
     /// # Errors
     /// An interface cannot have it.
     pub(in crate::node) fn open(config: &Config, keys: &[Key]) -> Result<Self, FastPathError> {
+        let Rules {
+            access,
+            require_auth,
+        } = Rules::of(&config.server);
         let mut all = Self {
-            rules: Some(Rules::of(&config.server)),
+            require_auth: Some(require_auth),
             former_until_ns: clock::monotonic_ns() + VALID_NS,
             ..Self::default()
         };
@@ -78,9 +83,7 @@ impl FastPaths {
         }
         all.terms = Some(terms(config));
         all.rekey(keys)?;
-        if let Some(rules) = all.rules.take() {
-            all.admit(&rules.access)?;
-        }
+        all.admit(&access)?;
         Ok(all)
     }
 
@@ -120,11 +123,11 @@ impl FastPaths {
     /// # Errors
     /// The kernel's.
     pub(in crate::node) fn admit(&mut self, access: &AccessTable) -> Result<(), FastPathError> {
-        let Some(rules) = &self.rules else {
+        let Some(require_auth) = &self.require_auth else {
             return Ok(());
         };
         for path in &mut self.paths {
-            path.program.admit(access, &rules.require_auth)?;
+            path.program.admit(access, require_auth)?;
         }
         Ok(())
     }
