@@ -123,7 +123,7 @@ fn every_honoured_directive_is_printed_and_read_back() {
     for row in directives().filter(|row| row.support == Support::Honoured) {
         // These are spelled otherwise when printed, stand elsewhere, or not together with another.
         let others = ["include", "confdir", "sourcedir", "noclientlog", "rtcfile"];
-        let elsewhere = others.contains(&row.name);
+        let elsewhere = others.contains(&row.name) || row.name.starts_with("fastpath");
         let typed = text
             .lines()
             .any(|line| line.split(' ').next() == Some(row.name));
@@ -147,6 +147,44 @@ fn what_stands_alone_is_printed_and_read_back() {
     }
     assert_eq!(config(&printed), loaded.config);
     assert!(loaded.notices.is_empty());
+}
+
+#[cfg(feature = "xdp")]
+#[test]
+fn the_fast_path_is_printed_and_read_back() {
+    let text = "fastpath eth0 native\nfastpath eth1\nfastpath eth0 generic\nfastpathlimit 50000\n\
+                fastpathdeparture 820\n";
+    let loaded = load_text(text).unwrap();
+    let printed = print(&loaded);
+    let lines: Vec<_> = printed
+        .lines()
+        .filter(|line| line.starts_with("fastpath"))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "fastpath eth1 auto",
+            "fastpath eth0 generic",
+            "fastpathlimit 50000 500",
+            "fastpathdeparture 820"
+        ]
+    );
+    assert_eq!(config(&printed), loaded.config);
+    let wrong = "fastpath\nfastpath eth0 fast\nfastpath averyveryverylongname\nfastpathlimit 0\n\
+                 fastpathdeparture 2000000\n";
+    assert_eq!(load_text(wrong).unwrap_err().0.len(), 5);
+}
+
+#[cfg(not(feature = "xdp"))]
+#[test]
+fn without_the_fast_path_its_directives_are_refused() {
+    for line in ["fastpath eth0", "fastpathlimit 1000", "fastpathdeparture 5"] {
+        let errors = load_text(line).unwrap_err().to_string();
+        assert!(
+            errors.contains("cargo build --release --features xdp"),
+            "{errors}"
+        );
+    }
 }
 
 #[test]
@@ -175,7 +213,7 @@ fn how_many_directives_are_honoured() {
     }
     let ours = directives().count() - CHRONYS.len();
     assert_eq!(
-        ours, 12,
+        ours, 15,
         "a new directive of ours needs its place in the manual"
     );
 }

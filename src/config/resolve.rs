@@ -10,8 +10,8 @@ use super::directive::{
 use super::error::{ConfigError, ConfigErrors, Fault, Notice};
 use super::read::{Read, Statement};
 use super::{
-    ClockConfig, CommandConfig, Config, FastPathConfig, Loaded, MonitoringConfig, Outside,
-    RecordsConfig, RefclockDriver, RefclockSpec, SourcesConfig,
+    ClockConfig, CommandConfig, Config, FastPathConfig, HardwareLine, Loaded, MonitoringConfig,
+    Outside, RecordsConfig, RefclockDriver, RefclockSpec, SourcesConfig,
 };
 use crate::server::{AccessRule, Subnet};
 use crate::wire::ReferenceId;
@@ -109,11 +109,7 @@ fn apply(config: &mut Config, directive: &Directive, outside: &dyn Outside) -> R
         Directive::Workers(workers) => runtime.workers = workers,
         Directive::Monitoring(line) => apply_monitoring(monitoring, line),
         Directive::FastPath(words) => apply_fast_path(fast_path, words),
-        Directive::Hwtimestamp(line) => {
-            let lines = &mut hardware.interfaces;
-            lines.retain(|other| other.interface != line.interface);
-            lines.push(line);
-        }
+        Directive::Hwtimestamp(line) => put_hardware(&mut hardware.interfaces, line),
         Directive::Hwtstimeout(seconds) => hardware.timeout_s = seconds,
         Directive::Keyfile(file) => *key_file = Some(file),
         Directive::Sources(SourcesLine::Refclock(spec)) => add_refclock(sources, spec)?,
@@ -128,6 +124,12 @@ fn apply(config: &mut Config, directive: &Directive, outside: &dyn Outside) -> R
         | Directive::Checked => {}
     }
     Ok(())
+}
+
+/// Of several lines for one interface the last counts.
+fn put_hardware(lines: &mut Vec<HardwareLine>, line: HardwareLine) {
+    lines.retain(|other| other.interface != line.interface);
+    lines.push(line);
 }
 
 /// Gives the clock letters if the line has none: the driver's first three and the number of the line.

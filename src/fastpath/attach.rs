@@ -27,6 +27,8 @@ pub struct Attachment {
     mode: Option<XdpMode>,
     /// The link still has the program of an earlier run.
     is_former: bool,
+    /// It is to be taken away when this goes.
+    ends: bool,
     /// Held while we are there.
     _lock: UnixDatagram,
 }
@@ -54,6 +56,7 @@ impl Attachment {
                     pin,
                     mode: None,
                     is_former: true,
+                    ends: false,
                     _lock: lock,
                 });
             }
@@ -77,6 +80,7 @@ impl Attachment {
             pin,
             mode: Some(mode),
             is_former: false,
+            ends: true,
             _lock: lock,
         })
     }
@@ -104,20 +108,38 @@ impl Attachment {
         bpf::update_link(self.link.as_fd(), program)
             .map_err(|error| FastPathError::io(format!("fastpath {}", self.interface), error))?;
         self.is_former = false;
+        self.ends = true;
         Ok(())
+    }
+
+    /// Leaves it there, for the next run.
+    pub const fn stay(&mut self) {
+        self.ends = false;
     }
 
     /// Takes it away.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn detach(&self) -> Result<(), FastPathError> {
+    pub fn detach(&mut self) -> Result<(), FastPathError> {
+        self.ends = false;
         if let Some(path) = &self.pin {
             // Not ours to remove any more where root has gone: then the next run does.
             let _ = fs::remove_file(path);
         }
         bpf::detach_link(self.link.as_fd())
             .map_err(|error| FastPathError::io(format!("fastpath {}", self.interface), error))
+    }
+}
+
+impl Drop for Attachment {
+    /// Where the node does not come to serve, nothing of it stays.
+    fn drop(&mut self) {
+        if self.ends
+            && let Err(error) = self.detach()
+        {
+            log::error!("{error}");
+        }
     }
 }
 

@@ -124,12 +124,7 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
         (&cpus, start::has_peers(config)),
         &steering_key,
     )?;
-    let busy_poll_us = config.runtime.busy_poll_us;
-    if busy_poll_us > 0
-        && let Err(error) = ports.busy_poll(busy_poll_us)
-    {
-        log::warn!("busypoll: {error}: it takes CAP_NET_ADMIN and Linux 5.11");
-    }
+    busy_poll(config, &ports);
     let started_ns = clock::monotonic_ns();
     let mut timekeeper = start_timekeeper(config, options, &keys)?;
     let stamping = keep_stamping_on();
@@ -139,9 +134,8 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
         .as_deref()
         .map(write_pid_file)
         .transpose()?;
-    let mut fast_paths = FastPaths::open(config, &read_keys)?;
+    let fast_paths = FastPaths::open(config, &read_keys, &ports.addresses)?;
     drop(read_keys);
-    fast_paths.bind(&ports.addresses);
     settle(config, options, &ports)?;
     warn_of_missing_stamps(&ports);
     let queues = Arc::new(Queues::of(&ports).map_err(system("sockets"))?);
@@ -175,6 +169,15 @@ pub fn serve(config: &Config, notices: &[Notice], options: &Options) -> Result<S
     match ending {
         Ending::Signal(_) | Ending::TimeOver => Ok(summary),
         Ending::Done(end) => Err(Fatal::Clock(end)),
+    }
+}
+
+fn busy_poll(config: &Config, ports: &Ports) {
+    let micros = config.runtime.busy_poll_us;
+    if micros > 0
+        && let Err(error) = ports.busy_poll(micros)
+    {
+        log::warn!("busypoll: {error}: it takes CAP_NET_ADMIN and Linux 5.11");
     }
 }
 

@@ -53,16 +53,22 @@ pub(in crate::node) struct FastPaths {
 
 impl FastPaths {
     /// Loads the program for each interface and puts it there: it passes everything up until something is published.
+    /// `ports` are open: what comes to other addresses is not ours.
     ///
     /// # Errors
     /// An interface cannot have it.
-    pub(in crate::node) fn open(config: &Config, keys: &[Key]) -> Result<Self, FastPathError> {
+    pub(in crate::node) fn open(
+        config: &Config,
+        keys: &[Key],
+        ports: &[SocketAddr],
+    ) -> Result<Self, FastPathError> {
         let Rules {
             access,
             require_auth,
         } = Rules::of(&config.server);
         let mut all = Self {
             require_auth: Some(require_auth),
+            bound: ports.iter().map(SocketAddr::ip).collect(),
             former_until_ns: clock::monotonic_ns() + VALID_NS,
             ..Self::default()
         };
@@ -85,12 +91,6 @@ impl FastPaths {
         all.rekey(keys)?;
         all.admit(&access)?;
         Ok(all)
-    }
-
-    /// Where sockets are open: what comes to other addresses is not ours.
-    pub(in crate::node) fn bind(&mut self, ports: &[SocketAddr]) {
-        self.bound = ports.iter().map(SocketAddr::ip).collect();
-        self.next_ns = 0;
     }
 
     /// When something is to be published though nothing changes.
@@ -220,13 +220,18 @@ impl FastPaths {
         })
     }
 
-    /// Takes all of them away.
-    pub(in crate::node) fn detach(&self) {
-        for path in &self.paths {
-            let interface = path.attachment.interface();
-            match path.attachment.detach() {
-                Ok(()) => log::info!("fastpath {interface}: taken away"),
-                Err(error) => log::error!("{error}"),
+    /// Takes all of them away, or lets them stay for the next run.
+    pub(in crate::node) fn finish(&mut self, stay: bool) {
+        for path in &mut self.paths {
+            let attachment = &mut path.attachment;
+            if stay {
+                attachment.stay();
+                log::info!(
+                    "fastpath {}: answers for ten seconds more, for the next run to take over",
+                    attachment.interface()
+                );
+            } else if let Err(error) = attachment.detach() {
+                log::error!("{error}");
             }
         }
     }

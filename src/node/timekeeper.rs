@@ -286,9 +286,7 @@ impl Timekeeper {
             process.finish();
         }
         let fast_paths = &mut self.commands.crew_mut().fast_paths;
-        if !stays {
-            fast_paths.detach();
-        }
+        fast_paths.finish(stays);
         let counters = fast_paths.counters();
         counters
             .map(|(name, counters)| (Counting::Interface(name.to_owned()), counters.snapshot()))

@@ -98,7 +98,7 @@ fn twenty_thousand_requests_get_the_same() {
     let mut program = loaded(&[V4, V6]);
     give_keys(&mut program, &[key(keys::AES128)]);
     let (mut responder, mut random) = (responder(), Random(0x9e37_79b9_7f4a_7c15));
-    let mut expected = vec![0_u64; 18];
+    let mut expected = [0_u64; 18];
     let mut passed = 0;
     for _ in 0..REQUESTS {
         let way = Way {
