@@ -44,7 +44,8 @@ pub enum FastPathError {
 }
 
 impl FastPathError {
-    pub(super) const fn io(doing: String, error: io::Error) -> Self {
+    /// What was being done, and the system's reason.
+    pub const fn io(doing: String, error: io::Error) -> Self {
         Self::Kernel { doing, error }
     }
 

@@ -1,38 +1,46 @@
 //! What the node and the program say to each other, byte for byte as `respond.h` lays it out.
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::ops::Range;
 
-use super::{ProgramCounts, Terms};
+use super::{ProgramCounts, ProgramOptions, Terms};
 use crate::config::PassedLimit;
 use crate::server::{Client, Interval, RateLimiter};
-use crate::wire::{HEADER_LEN, SystemVariables};
+use crate::wire::{HEADER_LEN, NtpDuration, RawTime, SystemVariables};
 
 /// How many records there are.
 pub(super) const RECORDS: u32 = 8;
 
 /// Bytes of `struct record`.
-pub(super) const RECORD_LEN: usize = 48 + 15 * 8 + 16;
+pub(super) const RECORD_LEN: usize = HEADER_LEN + 13 * 8 + 16;
 
-/// `struct record`; keys of this generation are in force.
-pub(super) fn record(system: &SystemVariables, terms: &Terms, generation: u32) -> [u8; RECORD_LEN] {
+/// `struct record`. `in_force` are the generation of keys, and that of addresses.
+pub(super) fn record(
+    system: &SystemVariables,
+    terms: &Terms,
+    in_force: (u32, u32),
+) -> [u8; RECORD_LEN] {
     let mut bytes = [0; RECORD_LEN];
     let (header, rest) = bytes.split_at_mut(HEADER_LEN);
     header.copy_from_slice(&system.header_at(system.updated));
+    let (now_ns, raw) = terms.now;
+    // A little before, so that no moment the program has to do with is earlier.
+    let base_ns = now_ns.saturating_sub(BEFORE_NS);
+    let before = NtpDuration::from_nanos(BEFORE_NS.cast_signed());
+    let base = RawTime(raw.0 + NtpDuration::from_bits(-before.to_bits()));
     let fuzz_bits = (32 + i32::from(system.precision)).clamp(0, 31);
     let limiter = terms.rate_limit.map(RateLimiter::new);
     let (interval_ns, tolerance_ns) = limiter.map_or((0, 0), |limiter| limiter.figures());
     let (passed_interval_ns, passed_tolerance_ns) = terms.passed.map_or((0, 0), spans);
-    let words: [u64; 15] = [
-        system.root_dispersion.to_bits().cast_unsigned(),
-        system.dispersion_rate.cast_unsigned(),
-        system.updated.0.to_bits(),
-        system.correction.epoch.0.to_bits(),
-        system.correction.offset.to_bits().cast_unsigned(),
+    let words: [u64; 13] = [
+        base_ns,
+        system.correction.cook(base).0.to_bits(),
         system.correction.slope.cast_unsigned(),
+        system.root_dispersion_at(base).to_bits().cast_unsigned(),
+        system.dispersion_rate.cast_unsigned(),
         terms.tai_ahead_ns.cast_unsigned(),
-        terms.tai_monotonic_ns.cast_unsigned(),
         terms.valid_until_ns,
-        terms.departure,
+        terms.departure_ns.cast_unsigned(),
         (1 << fuzz_bits) - 1,
         interval_ns,
         tolerance_ns,
@@ -49,9 +57,10 @@ pub(super) fn record(system: &SystemVariables, terms: &Terms, generation: u32) -
         .map_or(i8::MIN, |limit| limit.interval_log2);
     let is_silent = terms.silent_unsynchronised && !system.is_synchronised();
     let [port_0, port_1] = terms.port.to_be_bytes();
-    let (in_force, small) = small.split_at_mut(4);
-    in_force.copy_from_slice(&generation.to_ne_bytes());
-    small[..8].copy_from_slice(&[
+    let (keys, addresses) = in_force;
+    small[..4].copy_from_slice(&keys.to_ne_bytes());
+    small[4..8].copy_from_slice(&addresses.to_ne_bytes());
+    small[8..].copy_from_slice(&[
         limit.leak_log2,
         limit.kod_log2.unwrap_or(0),
         poll_min.to_ne_bytes()[0],
@@ -95,25 +104,68 @@ pub(super) fn add(counts: &mut ProgramCounts, bytes: &[u8]) {
     }
 }
 
-/// A client, from its key and `struct client`; `None` of too few bytes.
-pub(super) fn client(address: &[u8], bytes: &[u8]) -> Option<Client> {
-    let address = IpAddr::V6(Ipv6Addr::from(*address.first_chunk::<16>()?));
+/// `struct options`
+pub(super) fn options(options: &ProgramOptions, sets: u32) -> [u8; 24] {
+    let mut bytes = [0; 24];
+    let [one, other] = options.seed;
+    bytes[..8].copy_from_slice(&one.to_ne_bytes());
+    bytes[8..16].copy_from_slice(&other.to_ne_bytes());
+    bytes[16..20].copy_from_slice(&(sets - 1).to_ne_bytes());
+    bytes[20..].copy_from_slice(&u32::from(options.signs).to_ne_bytes());
+    bytes
+}
+
+/// How many sets of clients there are: a power of two, at least as many as hold so many clients.
+pub(super) const fn sets(clients: u32) -> u32 {
+    let sets = clients.div_ceil(WAYS);
+    let sets = if sets > SETS_MAX { SETS_MAX } else { sets };
+    sets.next_power_of_two()
+}
+
+/// The set of an address, as `set_of` of the program finds it.
+pub(super) fn set_of(address: IpAddr, seed: [u64; 2], sets: u32) -> u32 {
+    let bytes = mapped(address);
+    let word =
+        |at: usize| u64::from_ne_bytes([0, 1, 2, 3, 4, 5, 6, 7].map(|byte| bytes[at + byte]));
+    let hash = (word(0) ^ seed[0]).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let hash = hash ^ hash >> 32 ^ word(8) ^ seed[1];
+    let hash = hash.wrapping_mul(0xd6e8_feb8_6659_fd93);
+    let [_, _, _, _, upper @ ..] = hash.to_le_bytes();
+    u32::from_le_bytes(upper) & (sets - 1)
+}
+
+/// The clients of a set (`struct client_set`), each with where its bytes begin.
+pub(super) fn clients(set: &[u8]) -> impl Iterator<Item = (usize, Client)> {
+    let places = (0..set.len() / CLIENT_LEN).map(|way| way * CLIENT_LEN);
+    places.filter_map(|at| Some((at, client(set.get(at..at + CLIENT_LEN)?)?)))
+}
+
+/// `struct client`; `None`: nobody.
+fn client(bytes: &[u8]) -> Option<Client> {
+    let address = IpAddr::V6(Ipv6Addr::from(*bytes.first_chunk::<16>()?));
     let long = |at: usize| Some(u64::from_ne_bytes(*bytes.get(at..)?.first_chunk()?));
     let word = |at: usize| Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?));
     let short = |at: usize| Some(i16::from_ne_bytes(*bytes.get(at..)?.first_chunk()?));
     let mut client = Client::new(address);
-    client.last_hit_ns = long(0)?;
-    client.full_at_ns = long(8)?;
-    client.hits = word(16)?;
-    client.drops = word(20)?;
-    client.interval = Interval::from_steps(short(24)?);
-    client.interval_unanswered = Interval::from_steps(short(26)?);
-    client.answered = word(28)? != 0;
-    Some(client)
+    client.last_hit_ns = long(16)?;
+    client.full_at_ns = long(24)?;
+    client.hits = word(32)?;
+    client.drops = word(36)?;
+    client.interval = Interval::from_steps(short(40)?);
+    client.interval_unanswered = Interval::from_steps(short(42)?);
+    client.answered = word(44)? != 0;
+    (client.last_hit_ns != 0).then_some(client)
 }
 
-/// Where [`client`]'s hits and drops are: eight bytes.
-pub(super) const CLIENT_HITS: std::ops::Range<usize> = 16..24;
+/// Where hits and drops are in a client's bytes.
+pub(super) const CLIENT_HITS: Range<usize> = 32..40;
+/// Bytes of `struct client`.
+const CLIENT_LEN: usize = 48;
+/// Of a set.
+const WAYS: u32 = 4;
+/// What the program's hash can tell apart, and what memory there may be.
+const SETS_MAX: u32 = 1 << 22;
+const BEFORE_NS: u64 = 2_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -135,17 +187,33 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_read() {
-        let address = mapped("192.0.2.1".parse().unwrap());
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&77_u64.to_ne_bytes());
-        bytes[16..20].copy_from_slice(&5_u32.to_ne_bytes());
-        bytes[24..26].copy_from_slice(&(-512_i16).to_ne_bytes());
-        let client = client(&address, &bytes).unwrap();
+    fn clients_of_a_set_are_read() {
+        let mut set = [0; 4 * CLIENT_LEN];
+        let bytes = &mut set[CLIENT_LEN..2 * CLIENT_LEN];
+        bytes[..16].copy_from_slice(&mapped("192.0.2.1".parse().unwrap()));
+        bytes[16..24].copy_from_slice(&77_u64.to_ne_bytes());
+        bytes[32..36].copy_from_slice(&5_u32.to_ne_bytes());
+        bytes[40..42].copy_from_slice(&(-512_i16).to_ne_bytes());
+        let found: Vec<_> = clients(&set).collect();
+        let [(at, client)] = found[..] else {
+            panic!("{found:?}");
+        };
+        assert_eq!(at, CLIENT_LEN);
         assert_eq!(client.address(), "192.0.2.1".parse::<IpAddr>().unwrap());
         assert_eq!((client.last_hit_ns, client.hits), (77, 5));
         assert_eq!(client.interval.log2_s(), Some(-2));
-        assert!(super::client(&address, &bytes[..20]).is_none());
+        assert_eq!(clients(&set[..CLIENT_LEN - 1]).count(), 0);
+    }
+
+    #[test]
+    fn sets_are_a_power_of_two() {
+        assert_eq!([0, 1, 4, 5, 1000].map(sets), [1, 1, 1, 2, 256]);
+        assert_eq!(sets(u32::MAX), SETS_MAX);
+        let places = (0..64).map(|last| set_of(IpAddr::from([10, 0, 0, last]), [3, 4], 16));
+        let mut places: Vec<_> = places.collect();
+        places.sort_unstable();
+        places.dedup();
+        assert!(places.len() > 10, "{places:?}");
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub enum FrameVerdict {
 pub struct Program {
     object: Object,
     maps: Maps,
-    signs: bool,
+    options: ProgramOptions,
     /// The place of the record in force.
     current: u32,
     /// Of the keys in force.
@@ -47,6 +47,8 @@ pub struct Program {
     slots: u32,
     admitted: BTreeMap<Prefix, u8>,
     served: Vec<[u8; 16]>,
+    /// Changes with them.
+    addresses: u32,
 }
 
 struct Maps {
@@ -106,7 +108,7 @@ impl Program {
         Ok(Self {
             object,
             maps,
-            signs: options.signs,
+            options,
             current: 0,
             generation: 0,
             in_force: BTreeMap::new(),
@@ -115,12 +117,13 @@ impl Program {
             slots,
             admitted: BTreeMap::new(),
             served: Vec::new(),
+            addresses: 1,
         })
     }
 
     /// Whether it can sign.
     pub const fn signs(&self) -> bool {
-        self.signs
+        self.options.signs
     }
 
     /// To be linked to an interface.
@@ -146,7 +149,7 @@ impl Program {
         terms: &Terms,
     ) -> Result<(), FastPathError> {
         let next = (self.current + 1) % RECORDS;
-        let bytes = record(system, terms, self.generation);
+        let bytes = record(system, terms, (self.generation, self.addresses));
         set(&self.maps.records, &next.to_ne_bytes(), &bytes)?;
         set(
             &self.maps.current,
@@ -157,7 +160,7 @@ impl Program {
         Ok(())
     }
 
-    /// The addresses at which we serve, in place of those before.
+    /// The addresses at which we serve, in place of those before; those that go, go with the next record.
     ///
     /// # Errors
     /// The kernel's.
@@ -168,6 +171,9 @@ impl Program {
         }
         for address in self.served.iter().filter(|one| !new.contains(one)) {
             remove(&self.maps.served, address)?;
+        }
+        if self.served != new {
+            self.addresses = self.addresses.wrapping_add(1);
         }
         self.served = new;
         Ok(())
@@ -204,7 +210,7 @@ impl Program {
     /// # Errors
     /// The kernel's: then those before stay in force.
     pub fn rekey(&mut self, keys: &[CipherKey]) -> Result<usize, FastPathError> {
-        if !self.signs {
+        if !self.signs() {
             return Ok(keys.len());
         }
         self.forget_former()?;
@@ -275,12 +281,14 @@ impl Program {
     /// # Errors
     /// The kernel's.
     pub fn clients(&self) -> Result<Vec<Client>, FastPathError> {
-        let clients = &self.maps.clients;
-        let batches = clients.lookup_batch(CLIENTS_AT_ONCE, MapFlags::ANY, MapFlags::ANY);
+        let sets = &self.maps.clients;
+        let batches = sets.lookup_batch(SETS_AT_ONCE, MapFlags::ANY, MapFlags::ANY);
         let batches = batches.map_err(failed("clients"))?;
-        Ok(batches
-            .filter_map(|(key, value)| layout::client(&key, &value))
-            .collect())
+        let clients = batches.flat_map(|(_, set)| {
+            let clients = layout::clients(&set).map(|(_, client)| client);
+            clients.collect::<Vec<_>>()
+        });
+        Ok(clients.collect())
     }
 
     /// One client.
@@ -288,10 +296,9 @@ impl Program {
     /// # Errors
     /// The kernel's.
     pub fn client(&self, address: IpAddr) -> Result<Option<Client>, FastPathError> {
-        let key = mapped(address);
-        let found = self.maps.clients.lookup(&key, MapFlags::ANY);
-        let found = found.map_err(failed("clients"))?;
-        Ok(found.and_then(|value| layout::client(&key, &value)))
+        let (_, set) = self.client_set(address)?;
+        let mut clients = layout::clients(&set).map(|(_, client)| client);
+        Ok(clients.find(|client| client.address() == address))
     }
 
     /// Counts a client's requests from zero again.
@@ -299,15 +306,26 @@ impl Program {
     /// # Errors
     /// The kernel's.
     pub fn reset_client(&self, address: IpAddr) -> Result<(), FastPathError> {
-        let (map, key) = (&self.maps.clients, mapped(address));
-        let found = map.lookup(&key, MapFlags::ANY).map_err(failed("clients"))?;
-        let Some(mut value) = found else {
+        let (place, mut set) = self.client_set(address)?;
+        let mut clients = layout::clients(&set);
+        let found = clients.find(|(_, client)| client.address() == address);
+        drop(clients);
+        let Some((at, _)) = found else {
             return Ok(());
         };
-        if let Some(hits) = value.get_mut(CLIENT_HITS) {
+        if let Some(hits) = set.get_mut(at + CLIENT_HITS.start..at + CLIENT_HITS.end) {
             hits.fill(0);
         }
-        set(map, &key, &value)
+        self::set(&self.maps.clients, &place.to_ne_bytes(), &set)
+    }
+
+    /// The set of a client, and its place.
+    fn client_set(&self, address: IpAddr) -> Result<(u32, Vec<u8>), FastPathError> {
+        let (map, sets) = (&self.maps.clients, layout::sets(self.options.clients));
+        let place = layout::set_of(address, self.options.seed, sets);
+        let found = map.lookup(&place.to_ne_bytes(), MapFlags::ANY);
+        let found = found.map_err(failed("clients"))?;
+        Ok((place, found.unwrap_or_default()))
     }
 
     /// What the program makes of one frame, and the frame as it leaves it: the kernel runs it without an interface.
@@ -392,12 +410,16 @@ impl Program {
 fn fit(open: &mut OpenObject, options: ProgramOptions, slots: u32) -> libbpf_rs::Result<()> {
     for mut map in open.maps_mut() {
         match map.name().to_str().unwrap_or_default() {
-            "clients" => map.set_max_entries(options.clients.max(1))?,
+            "clients" => map.set_max_entries(layout::sets(options.clients))?,
             "keys" | "uses" if !options.signs => map.set_autocreate(false)?,
             "keys" | "uses" => map.set_max_entries(slots)?,
             name if name.ends_with(".rodata") => {
-                if let Some(data) = map.initial_value_mut() {
-                    data[0] = u8::from(options.signs);
+                let bytes = layout::options(&options, layout::sets(options.clients));
+                if let Some(place) = map
+                    .initial_value_mut()
+                    .and_then(|all| all.first_chunk_mut())
+                {
+                    *place = bytes;
                 }
             }
             _ => {}
@@ -470,7 +492,7 @@ fn none() -> libbpf_rs::Error {
 const RESPOND: &str = "respond";
 /// `struct new_key`
 const NEW_KEY_LEN: usize = 72;
-const CLIENTS_AT_ONCE: u32 = 4096;
+const SETS_AT_ONCE: u32 = 1024;
 
 /// The program (`build.rs`).
 const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/respond.bpf.o"));

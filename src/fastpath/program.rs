@@ -2,6 +2,7 @@
 
 use crate::config::PassedLimit;
 use crate::server::{Outcome, RateLimit};
+use crate::wire::RawTime;
 
 /// How large its tables are, and what it does without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,19 +13,21 @@ pub struct ProgramOptions {
     pub keys: u32,
     /// Signs, where the kernel has ciphers for that (6.10).
     pub signs: bool,
+    /// Chance, of the hash that finds a client.
+    pub seed: [u64; 2],
 }
 
 /// What is published beside [`SystemVariables`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Terms {
-    /// By how much the kernel's TAI is ahead of its UTC, in nanoseconds.
+    /// A moment by the clock that never steps, and by the system clock.
+    pub now: (u64, RawTime),
+    /// By how much TAI is ahead of the clock that never steps.
     pub tai_ahead_ns: i64,
-    /// By how much it is ahead of the clock that never steps.
-    pub tai_monotonic_ns: i64,
     /// By the clock that never steps: nothing is answered by the record afterwards.
     pub valid_until_ns: u64,
-    /// How much later than the seal a reply is on the wire, in units of 2^-32 s.
-    pub departure: u64,
+    /// How much later than the program ends a reply is on the wire.
+    pub departure_ns: i64,
     /// `ratelimit`
     pub rate_limit: Option<RateLimit>,
     /// `fastpathlimit`
@@ -56,7 +59,7 @@ pub struct ProgramCounts {
     pub shed: u64,
     /// Decided datagrams: by the lower six bits of the first byte, those by IPv6 behind the others.
     pub kinds: [u64; KINDS],
-    /// How long those that were answered have stayed: up to 2^10 ns, 2^11 ns …
+    /// How long some of those that were answered have stayed: up to 2^10 ns, 2^11 ns …
     pub residence: [u64; OCTAVES],
     /// Nanoseconds of all together.
     pub residence_sum_ns: u64,

@@ -23,14 +23,12 @@
 
 /* Helpers by their numbers in linux/bpf.h. */
 static void *(*const map_lookup)(void *map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;
+
 static long (*const map_update)(void *map, const void *key, const void *value,
 				u64 flags) = (void *)BPF_FUNC_map_update_elem;
 static u64 (*const ktime_ns)(void) = (void *)BPF_FUNC_ktime_get_ns;
 static u64 (*const ktime_tai_ns)(void) = (void *)BPF_FUNC_ktime_get_tai_ns;
-static u32 (*const chance)(void) = (void *)BPF_FUNC_get_prandom_u32;
-static s64 (*const csum_diff)(const void *from, u32 from_size, const void *to, u32 to_size,
-			      u32 seed) = (void *)BPF_FUNC_csum_diff;
-
+static u32 (*const seed)(void) = (void *)BPF_FUNC_get_prandom_u32;
 static long (*const dynptr_from_mem)(void *data, u32 size, u64 flags,
 				     struct bpf_dynptr *dynptr) = (void *)BPF_FUNC_dynptr_from_mem;
 static void *(*const kptr_exchange)(void *place, void *kptr) = (void *)BPF_FUNC_kptr_xchg;
@@ -56,8 +54,8 @@ extern int bpf_crypto_encrypt(struct bpf_crypto_ctx *ctx, const struct bpf_dynpt
 			      const struct bpf_dynptr *dst,
 			      const struct bpf_dynptr *siv) SEC(".ksyms") __attribute__((weak));
 
-/* Whether the kernel has ciphers for us; where it has not, nothing of keys is loaded. Set before that. */
-const volatile u8 signs = 1;
+/* Set before the program is loaded. */
+const volatile struct options options = { .hash_seed = { 1, 2 }, .signs = 1 };
 
 /* A key: the cipher, and what is added to a message's last block (RFC 4493's K1). */
 struct key {
@@ -74,12 +72,11 @@ struct {
 	__type(value, struct key);
 } keys SEC(".maps");
 
-/* Requests by key, well signed. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 4096);
 	__type(key, u32);
-	__type(value, u64);
+	__type(value, struct key_use);
 } uses SEC(".maps");
 
 /* A message on its way through the cipher. */
@@ -135,13 +132,16 @@ struct {
 } access SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536);
-	__type(key, struct address);
-	__type(value, struct client);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct client_set);
 } clients SEC(".maps");
 
-/* NTP's header (RFC 5905 figure 8). */
+/*
+ * NTP's header (RFC 5905 figure 8). In a frame it lies at an odd multiple of two bytes: where the kernel has the program
+ * verified for a processor that minds, it is refused, and those are old.
+ */
 struct ntp {
 	u8 first;
 	u8 stratum;
@@ -154,13 +154,13 @@ struct ntp {
 	u64 origin;
 	u64 receive;
 	u64 transmit;
-} __attribute__((packed, aligned(2)));
+};
 
 /* Behind it: a key's number and the digest. */
 struct mac {
 	u32 id;
 	u64 digest[2];
-} __attribute__((packed, aligned(2)));
+} __attribute__((packed, aligned(4)));
 
 /* A frame taken apart. */
 struct request {
@@ -201,54 +201,52 @@ INLINE int drop(struct counts *counts, enum outcome why)
 /* What a step of the clock is at the least; more than lies between two readings of it. */
 #define STEP_NS 1000000ULL
 
-INLINE u16 fold(u32 sum)
+INLINE u16 fold(u64 sum)
 {
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	return (u16)sum;
 }
 
-/* A moment by the kernel's TAI, as an NTP timestamp of its UTC. */
-INLINE u64 utc(const struct record *record, u64 tai_ns)
+/* Nanoseconds in units of 2^-32 s; up to 16 s. */
+INLINE u64 fraction(u64 ns)
 {
-	u64 unix_ns = tai_ns - record->tai_ahead_ns;
-	u64 seconds = unix_ns / 1000000000;
-	u64 nanos = unix_ns % 1000000000;
-
-	return (seconds + 2208988800ULL) << 32 | (nanos << 32) / 1000000000;
+	return ns * 1152921505 >> 28;
 }
 
-/* a * b >> 32 without the upper half of the product; `a` may have 47 bits. */
-INLINE s64 scaled(s64 a, s64 b)
+/* Served time, so long after the record's base: a line. */
+INLINE u64 served_at(const struct record *record, s64 elapsed)
 {
-	return ((a >> 16) * b >> 16) + ((a & 0xffff) * b >> 32);
+	return record->served + elapsed + (elapsed * record->slope >> 32);
 }
 
-/* Served time at a moment of the kernel's. */
-INLINE u64 cooked(const struct record *record, u64 raw)
+INLINE u32 chance(struct counts *counts)
 {
-	return raw + record->offset + scaled((s64)(raw - record->epoch), record->slope);
+	u64 state = counts->chance;
+
+	if (!state)
+		state = (u64)seed() << 32 | 1;
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	counts->chance = state;
+	return state >> 32;
 }
 
 /* Chance in the bits below the clock's precision; neither zero nor what the client has sent. */
-INLINE u64 fuzzed(const struct record *record, u64 exact, u64 bit_0, u64 origin)
+INLINE u64 fuzzed(u64 exact, u64 fuzz, u64 bit_0, u64 origin)
 {
-	u64 bits = ((exact ^ (chance() & record->fuzz_mask)) & ~1ULL) | bit_0;
+	u64 bits = ((exact ^ fuzz) & ~1ULL) | bit_0;
 
 	return bits == origin || bits == 0 ? bits ^ 2 : bits;
 }
 
 /* One in 2^log2. */
-INLINE int one_in(u8 log2)
+INLINE int one_in(struct counts *counts, u8 log2)
 {
-	return log2 == 0 || chance() >> (32 - (log2 & 31)) == 0;
-}
-
-INLINE void mapped(struct address *address, u32 v4)
-{
-	__builtin_memset(address, 0, 10);
-	address->bytes[10] = address->bytes[11] = 0xff;
-	__builtin_memcpy(address->bytes + 12, &v4, 4);
+	return log2 == 0 || chance(counts) >> (32 - (log2 & 31)) == 0;
 }
 
 enum shape {
@@ -318,40 +316,34 @@ INLINE enum shape parse(struct xdp_md *ctx, const struct record *record, struct 
 	return at <= end ? WHOLE : ODD;
 }
 
-/* The sum of a datagram's pseudo header, without its length. */
-INLINE u32 pseudo_sum(const struct request *request)
+/* The sum of so many words of four bytes. */
+INLINE u64 sum_words(const void *from, u32 words)
 {
-	if (request->is_v6)
-		return csum_diff(0, 0, &((struct ipv6hdr *)request->ip)->saddr, 32, swap32(IPPROTO_UDP));
-	return csum_diff(0, 0, &((struct iphdr *)request->ip)->saddr, 8, swap32(IPPROTO_UDP));
+	const u32 *word = from;
+	u64 sum = 0;
+
+#pragma unroll
+	for (u32 at = 0; at < words; at++)
+		sum += word[at];
+	return sum;
 }
 
-/* The sum of a datagram with what precedes it. */
-INLINE u16 datagram_sum(const struct request *request, const struct mac *mac, u32 pseudo)
+/* What of a datagram's checksum covers neither the checksum itself nor the payload: the same for request and reply. */
+INLINE u64 outer_sum(const struct request *request)
 {
-	if (mac)
-		return fold(csum_diff(0, 0, request->udp, 8 + 68, pseudo));
-	return fold(csum_diff(0, 0, request->udp, 8 + 48, pseudo));
+	const struct udphdr *udp = request->udp;
+	u64 sum = request->is_v6 ? sum_words(&((struct ipv6hdr *)request->ip)->saddr, 8)
+				 : sum_words(&((struct iphdr *)request->ip)->saddr, 2);
+
+	return sum + swap32(IPPROTO_UDP) + udp->len + udp->source + udp->dest + udp->len;
 }
 
-/* IPv4 may do without one. */
-INLINE int checksum_is_right(const struct request *request, const struct mac *mac, u32 pseudo)
+/* The sum of header and MAC; where that begins in the middle of a 16-bit word's pair does not matter to the sum. */
+INLINE u64 payload_sum(const struct ntp *ntp, const struct mac *mac)
 {
-	if (!request->udp->check)
-		return !request->is_v6;
-	return datagram_sum(request, mac, pseudo) == 0xffff;
-}
+	u64 sum = sum_words(ntp, 12);
 
-/* None where there was none. */
-INLINE void write_checksum(const struct request *request, const struct mac *mac, u32 pseudo)
-{
-	u16 sum;
-
-	if (!request->udp->check)
-		return;
-	request->udp->check = 0;
-	sum = ~datagram_sum(request, mac, pseudo);
-	request->udp->check = sum ? sum : 0xffff;
+	return mac ? sum + sum_words(mac, 5) : sum;
 }
 
 /* log2 of nanoseconds in steps of 1/256 of a second's octave, as the sockets' table of clients has it. */
@@ -372,8 +364,45 @@ INLINE short interval_after(short mean, u64 elapsed_ns)
 
 enum verdict { ANSWER, KISS_OF_DEATH, SILENCE };
 
+/* Where a client is remembered; layout.rs has the same. Nobody outside knows the seed, so nobody can aim at one set. */
+INLINE u32 set_of(const struct address *address)
+{
+	u64 hash = (address->words[0] ^ options.hash_seed[0]) * 0x9e3779b97f4a7c15;
+
+	hash = (hash ^ hash >> 32 ^ address->words[1] ^ options.hash_seed[1]) * 0xd6e8feb86659fd93;
+	return (hash >> 32) & options.sets_mask;
+}
+
+/* The client's record, in place of the one that was silent the longest if there is none. */
+INLINE struct client *find_client(const struct address *from)
+{
+	u32 place = set_of(from);
+	struct client_set *set = map_lookup(&clients, &place);
+	struct client *oldest;
+
+	if (!set)
+		return 0;
+	oldest = &set->ways[0];
+#pragma unroll
+	for (int way = 0; way < WAYS; way++) {
+		struct client *client = &set->ways[way];
+
+		if (client->address.words[1] == from->words[1] && client->address.words[0] == from->words[0] &&
+		    client->last_hit_ns)
+			return client;
+		if (client->last_hit_ns < oldest->last_hit_ns)
+			oldest = client;
+	}
+	oldest->address = *from;
+	oldest->last_hit_ns = oldest->full_at_ns = 0;
+	oldest->hits = oldest->drops = 0;
+	oldest->interval = oldest->interval_unanswered = 32767;
+	oldest->answered = 1;
+	return oldest;
+}
+
 /* `ratelimit`: a bucket for each client, kept as the moment at which it is full (src/server/ratelimit.rs). */
-INLINE enum verdict admit(const struct record *record, const struct address *from, u64 now)
+INLINE enum verdict admit(struct counts *counts, const struct record *record, const struct address *from, u64 now)
 {
 	struct client *client;
 	u64 full_at;
@@ -381,15 +410,9 @@ INLINE enum verdict admit(const struct record *record, const struct address *fro
 
 	if (!record->has_clients)
 		return ANSWER;
-	client = map_lookup(&clients, from);
-	if (!client) {
-		struct client first = { .interval = 32767, .interval_unanswered = 32767, .answered = 1 };
-
-		map_update(&clients, from, &first, BPF_ANY);
-		client = map_lookup(&clients, from);
-		if (!client)
-			return ANSWER;
-	}
+	client = find_client(from);
+	if (!client)
+		return ANSWER;
 	if (client->last_hit_ns) {
 		u64 elapsed = now - client->last_hit_ns;
 
@@ -410,36 +433,52 @@ INLINE enum verdict admit(const struct record *record, const struct address *fro
 		return ANSWER;
 	}
 	impatient = client->interval_unanswered < client->interval - 256;
-	leaks = one_in(record->leak_log2) != impatient;
+	leaks = one_in(counts, record->leak_log2) != impatient;
 	if (leaks)
 		return ANSWER;
 	client->answered = 0;
 	if (client->drops != ~0U)
 		client->drops++;
-	return record->kod_log2 && one_in(record->kod_log2) ? KISS_OF_DEATH : SILENCE;
+	return record->kod_log2 && one_in(counts, record->kod_log2) ? KISS_OF_DEATH : SILENCE;
 }
 
 /*
  * AES-CMAC of a header (RFC 4493): the last block of its CBC encryption, where K1 was added to the last block of the
- * text. Zero: it could not be made.
+ * text. What the first block comes to is kept: requests of one kind have the same, and so have replies, until the root
+ * dispersion has grown. Zero: it could not be made.
  */
-INLINE int digest(struct key *key, const struct ntp *ntp, u64 mac[2])
+INLINE int digest(struct key *key, struct first_block *first, const struct ntp *ntp, u64 mac[2])
 {
 	u32 zero = 0;
 	struct scratch *scratch = map_lookup(&scratches, &zero);
 	struct bpf_crypto_ctx *cipher = key->cipher;
 	struct bpf_dynptr text, iv;
+	u64 block[2];
 
 	if (!scratch || !cipher)
 		return 0;
 	__builtin_memcpy(scratch->text, ntp, 48);
 	scratch->text[4] ^= key->subkey[0];
 	scratch->text[5] ^= key->subkey[1];
-	scratch->iv[0] = scratch->iv[1] = 0;
-	dynptr_from_mem(scratch->text, sizeof(scratch->text), 0, &text);
+	block[0] = scratch->text[0];
+	block[1] = scratch->text[1];
 	dynptr_from_mem(scratch->iv, sizeof(scratch->iv), 0, &iv);
-	if (bpf_crypto_encrypt(cipher, &text, &text, &iv))
-		return 0;
+	if (block[0] == first->text[0] && block[1] == first->text[1]) {
+		scratch->iv[0] = first->cipher[0];
+		scratch->iv[1] = first->cipher[1];
+		dynptr_from_mem(scratch->text + 2, 32, 0, &text);
+		if (bpf_crypto_encrypt(cipher, &text, &text, &iv))
+			return 0;
+	} else {
+		scratch->iv[0] = scratch->iv[1] = 0;
+		dynptr_from_mem(scratch->text, 48, 0, &text);
+		if (bpf_crypto_encrypt(cipher, &text, &text, &iv))
+			return 0;
+		first->text[0] = block[0];
+		first->text[1] = block[1];
+		first->cipher[0] = scratch->text[0];
+		first->cipher[1] = scratch->text[1];
+	}
 	mac[0] = scratch->text[4];
 	mac[1] = scratch->text[5];
 	return 1;
@@ -448,12 +487,15 @@ INLINE int digest(struct key *key, const struct ntp *ntp, u64 mac[2])
 /* The way back: addresses and ports change places. */
 INLINE void turn(struct request *request, const struct record *record)
 {
-	u16 port = request->udp->source;
-	u8 mac[6];
+	u16 port = request->udp->source, *from = (u16 *)request->eth->h_source, *to = (u16 *)request->eth->h_dest;
 
-	__builtin_memcpy(mac, request->eth->h_source, 6);
-	__builtin_memcpy(request->eth->h_source, request->eth->h_dest, 6);
-	__builtin_memcpy(request->eth->h_dest, mac, 6);
+#pragma unroll
+	for (int at = 0; at < 3; at++) {
+		u16 part = from[at];
+
+		from[at] = to[at];
+		to[at] = part;
+	}
 	request->udp->source = request->udp->dest;
 	request->udp->dest = port;
 	if (!request->is_v6) {
@@ -468,7 +510,7 @@ INLINE void turn(struct request *request, const struct record *record)
 		ip->id = 0;
 		ip->frag_off = swap16(0x4000);
 		ip->check = 0;
-		ip->check = ~fold(csum_diff(0, 0, ip, sizeof(*ip), 0));
+		ip->check = ~fold(sum_words(ip, 5));
 	} else {
 		struct ipv6hdr *ip = request->ip;
 		struct in6_addr from = ip->saddr;
@@ -499,34 +541,39 @@ INLINE struct key *find_key(const struct record *record, u32 id)
 	return map_lookup(&keys, &name);
 }
 
-INLINE void count_use(const struct key *key)
+INLINE struct key_use *use_of(const struct key *key)
 {
 	u32 slot = key->slot;
-	u64 *count = map_lookup(&uses, &slot);
 
-	if (count)
-		*count += 1;
+	return map_lookup(&uses, &slot);
 }
 
-INLINE void note_residence(struct counts *counts, u64 ns)
+/* An answer has taken so long; the next are expected to, with the eighth part of the difference. */
+INLINE void note_residence(struct counts *counts, u32 is_signed, u64 ns)
 {
 	u32 octave = ns >> SHORTEST_LOG2 ? 64 - SHORTEST_LOG2 - __builtin_clzll(ns) : 0;
+	u64 *takes_ns = &counts->takes_ns[is_signed & 1];
 
 	counts->residence[octave < OCTAVES ? octave : OCTAVES - 1]++;
 	counts->residence_sum_ns += ns;
+	/* A run that was interrupted tells nothing of the others. */
+	if (!*takes_ns)
+		*takes_ns = ns;
+	else if (ns < 4 * *takes_ns)
+		*takes_ns += ((s64)(ns - *takes_ns)) >> 3;
+	else
+		*takes_ns += *takes_ns >> 6;
 }
 
-/* Writes all of the reply but its transmit timestamp over the request. */
-INLINE void write_reply(const struct record *record, struct ntp *ntp, u64 arrival, int kiss)
+/* Writes all of the reply but its transmit timestamp over the request; `elapsed` is of the arrival. */
+INLINE void write_reply(const struct record *record, struct ntp *ntp, s64 elapsed, u32 fuzz, int kiss)
 {
-	u8 version = ntp->first >> 3 & 7, mode = ntp->first & 7, reply_mode;
+	u8 version = ntp->first >> 3 & 7, reply_mode = (ntp->first & 7) == 1 ? 2 : 4;
 	signed char poll = ntp->poll > record->poll_min ? ntp->poll : record->poll_min;
 	u64 origin = ntp->transmit;
-	s64 elapsed = (s64)(arrival - record->updated), dispersion = record->root_dispersion;
+	s64 dispersion = record->root_dispersion;
 
-	reply_mode = mode == 1 ? 2 : 4;
-	if (elapsed > 0)
-		dispersion += scaled(elapsed, record->dispersion_rate);
+	dispersion += elapsed * record->dispersion_rate >> 32;
 	__builtin_memcpy(ntp, record->header, sizeof(*ntp));
 	ntp->first = (record->header[0] & 0xc0) | version << 3 | reply_mode;
 	ntp->poll = poll;
@@ -537,7 +584,7 @@ INLINE void write_reply(const struct record *record, struct ntp *ntp, u64 arriva
 		ntp->reference_id = swap32(0x52415445); /* RATE */
 	}
 	ntp->origin = origin;
-	ntp->receive = swap64(fuzzed(record, cooked(record, arrival), 1, swap64(origin)));
+	ntp->receive = swap64(fuzzed(served_at(record, elapsed), fuzz, 1, swap64(origin)));
 }
 
 /* Who asks, and whom. */
@@ -550,18 +597,18 @@ INLINE void read_addresses(struct request *request)
 		__builtin_memcpy(&request->to, &ip->daddr, 16);
 	} else {
 		struct iphdr *ip = request->ip;
+		const u64 mapped = 0xffffULL << 32;
 
-		mapped(&request->from, ip->saddr);
-		mapped(&request->to, ip->daddr);
+		request->from.words[0] = request->to.words[0] = 0;
+		request->from.words[1] = swap64(mapped | swap32(ip->saddr));
+		request->to.words[1] = swap64(mapped | swap32(ip->daddr));
 	}
 }
 
 /* An IPv4 address in an IPv6 packet; the stack refuses those. */
 INLINE int is_forged(const struct request *request)
 {
-	const u32 *words = (const u32 *)&request->from;
-
-	return request->is_v6 && !words[0] && !words[1] && words[2] == swap32(0xffff);
+	return request->is_v6 && !request->from.words[0] && (u32)request->from.words[1] == swap32(0xffff);
 }
 
 /* Whether it is of a kind that is answered here: the sockets remember what an interleaved one may be about. */
@@ -575,28 +622,60 @@ INLINE int is_plain(const struct request *request)
 	return version != 4 || !(swap64(ntp->origin) & 1) || ntp->receive == ntp->transmit;
 }
 
-/* Whether the clock was set, or its distance to TAI, since the record was made. */
-INLINE int was_set(const struct record *record, u64 now, u64 tai)
+/* Whether we serve at the address that is asked: mostly the one before. */
+INLINE int is_served(struct counts *counts, const struct record *record, const struct address *to)
 {
-	u64 difference = tai - now - record->tai_monotonic_ns + STEP_NS;
+	if (counts->addresses == record->addresses && counts->served.words[0] == to->words[0] &&
+	    counts->served.words[1] == to->words[1])
+		return 1;
+	if (!map_lookup(&served, to))
+		return 0;
+	counts->served = *to;
+	counts->addresses = record->addresses;
+	return 1;
+}
 
-	return difference > 2 * STEP_NS;
+/*
+ * Whether the record is what the timekeeper would say now: it is not too old, and nobody has set the system clock, or its
+ * distance to TAI, since. The second is looked at for one request in SAMPLE.
+ */
+INLINE int is_true(struct counts *counts, const struct record *record, u64 now, u32 sampled)
+{
+	if (now > record->valid_until_ns || record->base_ns == counts->distrusted_ns)
+		return 0;
+	if (sampled && ktime_tai_ns() - now - record->tai_ahead_ns + STEP_NS > 2 * STEP_NS) {
+		counts->distrusted_ns = record->base_ns;
+		return 0;
+	}
+	return 1;
+}
+
+/* What may be done by prefix. */
+INLINE u8 rights(const struct address *from)
+{
+	struct prefix prefix = { .length = 128 };
+	u8 *may;
+
+	__builtin_memcpy(prefix.address, from, 16);
+	may = map_lookup(&access, &prefix);
+	return may ? *may : 0;
 }
 
 SEC("xdp")
 int respond(struct xdp_md *ctx)
 {
 	const struct record *record = current_record();
-	struct request request = {};
-	struct prefix prefix = { .length = 128 };
-	u32 zero = 0, pseudo;
+	struct request request;
+	u32 zero = 0, sampled, fuzz;
 	struct counts *counts = map_lookup(&counters, &zero);
 	struct ntp *ntp;
-	u8 *may, first;
-	u64 now, arrival, departure;
+	u8 may, first;
+	u64 now, outer, departure;
+	u16 check;
 	enum verdict verdict;
 	enum shape shape;
 	struct key *key = 0;
+	struct key_use *use = 0;
 	struct mac *mac = 0;
 	u64 expected[2];
 
@@ -606,14 +685,14 @@ int respond(struct xdp_md *ctx)
 	if (shape == FOREIGN)
 		return XDP_PASS;
 	now = ktime_ns();
-	arrival = ktime_tai_ns();
-	if (now > record->valid_until_ns || was_set(record, now, arrival))
+	sampled = counts->turn++ % SAMPLE == 0;
+	if (!is_true(counts, record, now, sampled))
 		return pass(counts, record, STALE, now);
-	ntp = request.ntp;
 	if (shape == ODD || !is_plain(&request))
 		return pass(counts, record, FOR_SOCKETS, now);
+	ntp = request.ntp;
 	read_addresses(&request);
-	if (is_forged(&request) || !map_lookup(&served, &request.to)) {
+	if (is_forged(&request) || !is_served(counts, record, &request.to)) {
 		counts->passed[OTHER_ADDRESS]++;
 		return XDP_PASS;
 	}
@@ -623,48 +702,58 @@ int respond(struct xdp_md *ctx)
 		if ((void *)(mac + 1) > (void *)(long)ctx->data_end)
 			return pass(counts, record, FOR_SOCKETS, now);
 		/* A domain member of Windows asks so; the sockets tell. */
-		if (!signs || ((first >> 3 & 7) == 3 && !mac->digest[0] && !mac->digest[1]))
+		if (!options.signs || ((first >> 3 & 7) == 3 && !mac->digest[0] && !mac->digest[1]))
 			return pass(counts, record, FOR_SOCKETS, now);
 		key = find_key(record, swap32(mac->id));
 		if (!key || !key->cipher)
 			return pass(counts, record, FOR_SOCKETS, now);
+		use = use_of(key);
+		if (!use)
+			return pass(counts, record, FOR_SOCKETS, now);
 	}
-	pseudo = pseudo_sum(&request) + swap16((u16)(request.length + 8));
-	if (!checksum_is_right(&request, mac, pseudo))
+	outer = outer_sum(&request);
+	check = request.udp->check;
+	/* IPv4 may do without one. */
+	if (check ? fold(outer + check + payload_sum(ntp, mac)) != 0xffff : request.is_v6)
 		return pass(counts, record, CHECKSUM, now);
 	counts->kinds[(first & 0x3f) | (request.is_v6 ? 64 : 0)]++;
-	prefix.address = request.from;
-	may = map_lookup(&access, &prefix);
-	if (!may || !(*may & MAY_ASK))
+	may = rights(&request.from);
+	if (!(may & MAY_ASK))
 		return drop(counts, DENIED);
 	if (record->is_silent)
 		return drop(counts, UNSYNCHRONISED);
-	if (*may & MUST_SIGN && !key)
+	if (may & MUST_SIGN && !key)
 		return drop(counts, AUTH_REQUIRED);
-	verdict = admit(record, &request.from, now);
+	verdict = admit(counts, record, &request.from, now);
 	if (verdict == SILENCE)
 		return drop(counts, RATE_LIMITED);
-	if (key) {
-		if (!digest(key, ntp, expected))
+	if (use) {
+		if (!digest(key, &use->asked, ntp, expected))
 			return pass(counts, record, FOR_SOCKETS, now);
 		if ((expected[0] ^ mac->digest[0]) | (expected[1] ^ mac->digest[1]))
 			return drop(counts, BAD_MAC);
-		count_use(key);
+		use->count++;
 	}
-	write_reply(record, ntp, utc(record, arrival), verdict == KISS_OF_DEATH);
+	fuzz = chance(counts);
+	write_reply(record, ntp, fraction(now - record->base_ns), fuzz & record->fuzz_mask, verdict == KISS_OF_DEATH);
 	turn(&request, record);
-	departure = ktime_tai_ns();
-	note_residence(counts, departure - arrival);
-	ntp->transmit = swap64(fuzzed(record, cooked(record, utc(record, departure)) + record->departure, 0,
+	departure = now + counts->takes_ns[use ? 1 : 0] + record->departure_ns;
+	fuzz = (fuzz >> 16 | fuzz << 16) & record->fuzz_mask;
+	ntp->transmit = swap64(fuzzed(served_at(record, fraction(departure - record->base_ns)), fuzz, 0,
 				      swap64(ntp->origin)));
-	if (key) {
-		if (!digest(key, ntp, expected))
+	if (use) {
+		if (!digest(key, &use->replied, ntp, expected))
 			return drop(counts, BAD_MAC);
 		mac->digest[0] = expected[0];
 		mac->digest[1] = expected[1];
 	}
-	write_checksum(&request, mac, pseudo);
-	counts->outcomes[(key ? ANSWERED_SIGNED : ANSWERED) + (verdict == KISS_OF_DEATH ? 2 : 0)]++;
+	if (check) {
+		check = ~fold(outer + payload_sum(ntp, mac));
+		request.udp->check = check ? check : 0xffff;
+	}
+	counts->outcomes[(use ? ANSWERED_SIGNED : ANSWERED) + (verdict == KISS_OF_DEATH ? 2 : 0)]++;
+	if (sampled)
+		note_residence(counts, use ? 1 : 0, ktime_ns() - now);
 	return XDP_TX;
 }
 

@@ -8,15 +8,15 @@ typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef long long s64;
 
-/* An address: IPv4 ones as ::ffff:a.b.c.d. */
+/* An address, in network order: IPv4 ones as ::ffff:a.b.c.d. */
 struct address {
-	u8 bytes[16];
+	u64 words[2];
 };
 
 /* A prefix of addresses; IPv4 prefixes have 96 bits more. */
 struct prefix {
 	u32 length;
-	struct address address;
+	u32 address[4];
 };
 
 /* What a prefix may do: bits of the value of `access`. */
@@ -32,23 +32,20 @@ enum {
 struct record {
 	/* The header of every reply (RFC 5905 figure 8) but for version, mode, poll, root dispersion and the timestamps. */
 	u8 header[48];
-	/* Root dispersion at `updated`, and by how much it grows a second: 2^-32 s. */
+	/* A moment by the clock that never steps, and served time then: an NTP timestamp. */
+	u64 base_ns;
+	u64 served;
+	/* By how much served time goes faster than that clock, a second: 2^-32 s. */
+	s64 slope;
+	/* Root dispersion at that moment, and by how much it grows a second: 2^-32 s. */
 	s64 root_dispersion;
 	s64 dispersion_rate;
-	/* NTP timestamps of the kernel's clock. */
-	u64 updated;
-	u64 epoch;
-	/* From the kernel's clock to served time: at the epoch, and a second: 2^-32 s. */
-	s64 offset;
-	s64 slope;
-	/* By how much the kernel's TAI is ahead of its UTC, in nanoseconds. */
+	/* By how much TAI is ahead of that clock: if by more or less, somebody has set the system clock since. */
 	s64 tai_ahead_ns;
-	/* By how much it is ahead of the clock that never steps: if by more or less, somebody has set the clock since. */
-	s64 tai_monotonic_ns;
-	/* By the clock that never steps: nothing is answered by this record afterwards. */
+	/* By the same clock: nothing is answered by this record afterwards. */
 	u64 valid_until_ns;
-	/* How much later than the seal a reply is on the wire: 2^-32 s. */
-	u64 departure;
+	/* How much later than the program ends a reply is on the wire, in nanoseconds. */
+	s64 departure_ns;
 	/* Bits of a timestamp below the clock's precision. */
 	u64 fuzz_mask;
 	/* `ratelimit`: a reply each so many ns, and how far ahead a client's bucket may be; 0: no limit. */
@@ -59,6 +56,8 @@ struct record {
 	u64 passed_tolerance_ns;
 	/* Which keys are in force: the second half of what they are found by. */
 	u32 generation;
+	/* Changes with the addresses at which we serve. */
+	u32 addresses;
 	u8 leak_log2;
 	/* 0: no kisses. */
 	u8 kod_log2;
@@ -71,7 +70,6 @@ struct record {
 	u8 dscp;
 	/* Where we serve, in network order. */
 	u16 port;
-	u8 unused[4];
 };
 
 enum {
@@ -84,8 +82,19 @@ struct key_name {
 	u32 generation;
 };
 
+/* What is known before the program is loaded. */
+struct options {
+	/* Of the hash that finds a client: chance, and how many sets there are less one. */
+	u64 hash_seed[2];
+	u32 sets_mask;
+	/* Whether the kernel has ciphers for us; where it has not, nothing of keys is loaded. */
+	u32 signs;
+};
+
 /* What is remembered of a client. */
 struct client {
+	struct address address;
+	/* 0: nobody. */
 	u64 last_hit_ns;
 	u64 full_at_ns;
 	u32 hits;
@@ -93,6 +102,29 @@ struct client {
 	short interval;
 	short interval_unanswered;
 	u32 answered;
+};
+
+enum {
+	WAYS = 4,
+};
+
+/* Clients whose addresses have the same hash; where there is no room, the one that was silent the longest goes. */
+struct client_set {
+	struct client ways[WAYS];
+};
+
+/* What a key has enciphered: the first block of a message, and what came of it. The next has it again, mostly. */
+struct first_block {
+	u64 text[2];
+	u64 cipher[2];
+};
+
+/* What a processor keeps of a key. */
+struct key_use {
+	/* Requests that were well signed. */
+	u64 count;
+	struct first_block asked;
+	struct first_block replied;
 };
 
 /* A counter for each outcome, as the sockets number them (src/server/outcome.rs). */
@@ -145,11 +177,26 @@ struct counts {
 	u64 shed;
 	/* By version and mode, as the first byte has them, and by family. */
 	u64 kinds[128];
-	/* How long those that were answered have stayed. */
+	/* How long some of those that were answered have stayed. */
 	u64 residence[OCTAVES];
 	u64 residence_sum_ns;
-	/* When this processor may pass on as much as it may at once (`fastpathlimit`). */
+	/* What is beyond is the program's own. When this processor may pass on as much as it may at once (`fastpathlimit`). */
 	u64 passed_full_at_ns;
+	/* How long an answer takes here, in the mean: unsigned, signed. */
+	u64 takes_ns[2];
+	/* Of chance (xorshift). */
+	u64 chance;
+	/* Requests; one in SAMPLE is looked at more closely. */
+	u32 turn;
+	/* The address asked last, and the record's `addresses` then. */
+	u32 addresses;
+	struct address served;
+	/* The base of a record that is no longer true. */
+	u64 distrusted_ns;
+};
+
+enum {
+	SAMPLE = 8,
 };
 
 /* What the node hands over to make a key of. */

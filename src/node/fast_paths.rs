@@ -19,8 +19,8 @@ use crate::fastpath::{
     Attachment, FastPathError, PASSED_REASONS, Program, ProgramCounts, ProgramOptions, Terms,
 };
 use crate::server::{AccessTable, Client};
-use crate::sys::{adjtimex, bpf::XdpMode, clock};
-use crate::wire::{KeyId, NtpDuration, SystemVariables};
+use crate::sys::{adjtimex, bpf::XdpMode, clock, random};
+use crate::wire::{KeyId, NtpTimestamp, RawTime, SystemVariables};
 
 /// One interface.
 struct FastPath {
@@ -47,6 +47,7 @@ pub(in crate::node) struct FastPaths {
     former_until_ns: u64,
     /// Since when other keys are in force than before.
     rekeyed_ns: Option<u64>,
+    distance: Distance,
     /// Clients as they were listed last, and when.
     listing: RefCell<(u64, Vec<Client>)>,
 }
@@ -248,8 +249,9 @@ impl FastPaths {
             self.rekeyed_ns = None;
         }
         let (tai_ahead_ns, leaps_in_ns) = kernel_times();
-        terms.tai_ahead_ns = tai_ahead_ns;
-        terms.tai_monotonic_ns = tai_ahead_ns + ahead_of_monotonic_ns();
+        let utc_ahead_ns = self.distance.measure();
+        terms.tai_ahead_ns = tai_ahead_ns + utc_ahead_ns;
+        terms.now = (now_ns, raw_time(now_ns, utc_ahead_ns));
         terms.valid_until_ns = now_ns + leaps_in_ns.map_or(VALID_NS, |left| left.min(VALID_NS));
         for path in &mut self.paths {
             path.program.publish(system, terms)?;
@@ -296,6 +298,10 @@ impl FastPath {
                 .saturating_mul(2)
                 .clamp(KEYS_MIN, KEYS_MAX),
             signs: true,
+            seed: random::array()
+                .map(|bytes: [u8; 16]| u128::from_ne_bytes(bytes))
+                .map_err(|error| FastPathError::io("randomness".into(), error))
+                .map(halves)?,
         })?;
         if !program.signs() {
             log::warn!(
@@ -335,14 +341,19 @@ impl FastPath {
     }
 }
 
+/// A large number as two.
+#[expect(clippy::cast_possible_truncation, reason = "its halves")]
+const fn halves(number: u128) -> [u64; 2] {
+    [number as u64, (number >> 64) as u64]
+}
+
 fn terms(config: &Config) -> Terms {
     let server = &config.server;
-    let departure = NtpDuration::from_nanos(config.fast_path.departure_ns.into());
     Terms {
+        now: (0, RawTime::default()),
         tai_ahead_ns: 0,
-        tai_monotonic_ns: 0,
         valid_until_ns: 0,
-        departure: departure.to_bits().cast_unsigned(),
+        departure_ns: config.fast_path.departure_ns.into(),
         rate_limit: server.rate_limit,
         passed: config.fast_path.limit,
         silent_unsynchronised: server.unsynchronised == Unsynchronised::Silent,
@@ -378,19 +389,39 @@ fn kernel_times() -> (i64, Option<u64>) {
     )
 }
 
-/// By how much the system clock is ahead of the clock that never steps, in nanoseconds.
-fn ahead_of_monotonic_ns() -> i64 {
-    let mut nearest = (u64::MAX, 0);
-    for _ in 0..5 {
-        let before_ns = clock::monotonic_ns();
-        let real = clock::realtime();
-        let taken_ns = clock::monotonic_ns() - before_ns;
-        if taken_ns < nearest.0 {
+/// The system clock's time at a moment of the clock that never steps.
+fn raw_time(monotonic_ns: u64, utc_ahead_ns: i64) -> RawTime {
+    let unix_ns = monotonic_ns.cast_signed() + utc_ahead_ns;
+    let per_s = NANOS_PER_S.cast_signed();
+    let nanos = u32::try_from(unix_ns.rem_euclid(per_s)).unwrap_or(0);
+    RawTime(NtpTimestamp::from_unix(unix_ns.div_euclid(per_s), nanos))
+}
+
+/// By how much the system clock is ahead of the clock that never steps: the same until somebody sets the system clock, so
+/// of all measurements that agree the one that took the shortest is the best.
+#[derive(Default)]
+struct Distance {
+    ahead_ns: i64,
+    /// How long it took to measure it; 0: it was not yet.
+    taken_ns: u64,
+}
+
+impl Distance {
+    fn measure(&mut self) -> i64 {
+        for _ in 0..MEASUREMENTS {
+            let before_ns = clock::monotonic_ns();
+            let real = clock::realtime();
+            let taken_ns = (clock::monotonic_ns() - before_ns).max(1);
             let real_ns = real.secs * NANOS_PER_S.cast_signed() + i64::from(real.nanos);
-            nearest = (taken_ns, real_ns - before_ns.cast_signed());
+            let middle_ns = before_ns + taken_ns / 2;
+            let ahead_ns = real_ns - middle_ns.cast_signed();
+            let is_other = self.ahead_ns.abs_diff(ahead_ns) > self.taken_ns + taken_ns;
+            if is_other || taken_ns <= self.taken_ns {
+                *self = Self { ahead_ns, taken_ns };
+            }
         }
+        self.ahead_ns
     }
-    nearest.1
 }
 
 /// The bound addresses; in place of the unspecified one all that this machine has of its family.
@@ -417,8 +448,10 @@ const VALID_NS: u64 = 10 * NANOS_PER_S;
 const LISTING_NS: u64 = 10 * NANOS_PER_S;
 const NANOS_PER_S: u64 = 1_000_000_000;
 const DAY_S: i64 = 86_400;
-/// Of one client in the program's table: key, value, and what the kernel keeps beside.
-const CLIENT_BYTES: usize = 112;
+/// Readings of both clocks for one record.
+const MEASUREMENTS: usize = 8;
+/// Of one client in the program's table.
+const CLIENT_BYTES: usize = 48;
 const CLIENTS_MIN: u32 = 1 << 10;
 const CLIENTS_MAX: u32 = 1 << 24;
 /// Room for keys that a key file may get while we serve.

@@ -74,7 +74,7 @@ fn a_signed_request_gets_a_signed_answer() {
     assert_eq!((counts.outcomes[1], counts.outcomes[17]), (2, 1));
     assert_eq!(counts.passed[1], 1);
     assert_eq!((counts.kinds[0x23], counts.kinds[0x23 | 64]), (2, 1));
-    assert_eq!(counts.residence.iter().sum::<u64>(), 2);
+    assert!((1..=2).contains(&counts.residence.iter().sum::<u64>()));
     let uses = program.key_uses().expect("uses");
     let used = [keys::AES128, keys::AES256].map(|one| uses[&KeyId(one.id)]);
     assert_eq!(used, [1, 1]);

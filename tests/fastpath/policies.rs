@@ -74,15 +74,19 @@ fn a_silent_timekeeper_and_a_clock_that_was_set_leave_it_to_the_sockets() {
         ..terms()
     };
     let was_set = Terms {
-        tai_monotonic_ns: terms().tai_monotonic_ns - 3_000_000,
+        tai_ahead_ns: terms().tai_ahead_ns - 3_000_000,
         ..terms()
     };
-    for (number, terms) in [stale, was_set].iter().enumerate() {
-        program.publish(&system(), terms).expect("published");
-        assert_eq!(verdict(&mut program, &V4, &REQUEST), FrameVerdict::Passed);
-        let passed = program.counts().expect("counts").passed;
-        assert_eq!(passed, [0, 0, number as u64 + 1, 0]);
+    program.publish(&system(), &stale).expect("published");
+    assert_eq!(verdict(&mut program, &V4, &REQUEST), FrameVerdict::Passed);
+    assert_eq!(program.counts().expect("counts").passed, [0, 0, 1, 0]);
+    // One request in eight is looked at more closely, on each processor; then none is answered any more.
+    program.publish(&system(), &was_set).expect("published");
+    for _ in 0..1000 {
+        verdict(&mut program, &V4, &REQUEST);
     }
+    let [_, _, stale, _] = program.counts().expect("counts").passed;
+    assert!(stale > 900, "{stale}");
     program.publish(&system(), &terms()).expect("published");
     assert_eq!(verdict(&mut program, &V4, &REQUEST), FrameVerdict::Answered);
 }
@@ -208,6 +212,7 @@ fn a_kernel_without_ciphers_gets_a_program_without_keys() {
         clients: 16,
         keys: 16,
         signs: false,
+        seed: [5, 6],
     })
     .expect("the kernel takes it");
     assert!(!program.signs());

@@ -142,13 +142,14 @@ pub(crate) fn system() -> SystemVariables {
 }
 
 pub(crate) fn terms() -> Terms {
-    let (real, monotonic_ns) = (clock::realtime(), clock::monotonic_ns());
+    let monotonic_ns = clock::monotonic_ns();
+    let real = clock::realtime();
     let real_ns = real.secs * 1_000_000_000 + i64::from(real.nanos);
     Terms {
-        tai_ahead_ns: tai_ahead_ns(),
-        tai_monotonic_ns: real_ns + tai_ahead_ns() - monotonic_ns.cast_signed(),
+        now: (monotonic_ns, raw_now()),
+        tai_ahead_ns: real_ns + tai_ahead_ns() - monotonic_ns.cast_signed(),
         valid_until_ns: clock::monotonic_ns() + 600_000_000_000,
-        departure: 0,
+        departure_ns: 0,
         rate_limit: None,
         passed: None,
         silent_unsynchronised: false,
@@ -180,6 +181,7 @@ pub(crate) fn loaded(ways: &[Way]) -> Program {
         clients: 1 << 16,
         keys: 16,
         signs: true,
+        seed: [5, 6],
     })
     .expect("the kernel takes it");
     program.publish(&system(), &terms()).expect("published");
