@@ -12,13 +12,24 @@ use crate::wire::{HEADER_LEN, NtpDuration, RawTime, SystemVariables};
 pub(super) const RECORDS: u32 = 8;
 
 /// Bytes of `struct record`.
-pub(super) const RECORD_LEN: usize = HEADER_LEN + 13 * 8 + 16;
+pub(super) const RECORD_LEN: usize = HEADER_LEN + 13 * 8 + 24;
 
-/// `struct record`. `in_force` are the generation of keys, and that of addresses.
+/// What is in force beside what is published.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct InForce {
+    /// The generation of keys.
+    pub(super) keys: u32,
+    /// The generation of addresses.
+    pub(super) addresses: u32,
+    /// What everybody may, by IPv4 and by IPv6; 0: that depends on the address.
+    pub(super) everybody: [u8; 2],
+}
+
+/// `struct record`
 pub(super) fn record(
     system: &SystemVariables,
     terms: &Terms,
-    in_force: (u32, u32),
+    in_force: &InForce,
 ) -> [u8; RECORD_LEN] {
     let mut bytes = [0; RECORD_LEN];
     let (header, rest) = bytes.split_at_mut(HEADER_LEN);
@@ -57,10 +68,10 @@ pub(super) fn record(
         .map_or(i8::MIN, |limit| limit.interval_log2);
     let is_silent = terms.silent_unsynchronised && !system.is_synchronised();
     let [port_0, port_1] = terms.port.to_be_bytes();
-    let (keys, addresses) = in_force;
-    small[..4].copy_from_slice(&keys.to_ne_bytes());
-    small[4..8].copy_from_slice(&addresses.to_ne_bytes());
-    small[8..].copy_from_slice(&[
+    small[..4].copy_from_slice(&in_force.keys.to_ne_bytes());
+    small[4..8].copy_from_slice(&in_force.addresses.to_ne_bytes());
+    small[16..18].copy_from_slice(&in_force.everybody);
+    small[8..16].copy_from_slice(&[
         limit.leak_log2,
         limit.kod_log2.unwrap_or(0),
         poll_min.to_ne_bytes()[0],

@@ -8,8 +8,8 @@ use libbpf_rs::{
     MapCore as _, MapFlags, MapHandle, Object, ObjectBuilder, OpenObject, ProgramInput, ProgramMut,
 };
 
-use super::layout::{self, CLIENT_HITS, RECORDS, mapped, record};
-use super::prefixes::{Prefix, prefixes};
+use super::layout::{self, CLIENT_HITS, InForce, RECORDS, mapped, record};
+use super::prefixes::{Prefix, everybody, prefixes};
 use super::{FastPathError, ProgramCounts, ProgramOptions, Terms};
 use crate::auth::CipherKey;
 use crate::server::{AccessTable, Client};
@@ -35,9 +35,8 @@ pub struct Program {
     options: ProgramOptions,
     /// The place of the record in force.
     current: u32,
-    /// Of the keys in force.
-    generation: u32,
-    /// Those keys by their slots.
+    numbers: InForce,
+    /// The keys in force by their slots.
     in_force: BTreeMap<u32, KeyId>,
     /// The keys before; they go when nobody can use them any more.
     former: BTreeMap<u32, KeyId>,
@@ -47,8 +46,6 @@ pub struct Program {
     slots: u32,
     admitted: BTreeMap<Prefix, u8>,
     served: Vec<[u8; 16]>,
-    /// Changes with them.
-    addresses: u32,
 }
 
 struct Maps {
@@ -110,14 +107,16 @@ impl Program {
             maps,
             options,
             current: 0,
-            generation: 0,
+            numbers: InForce {
+                addresses: 1,
+                ..InForce::default()
+            },
             in_force: BTreeMap::new(),
             former: BTreeMap::new(),
             former_uses: BTreeMap::new(),
             slots,
             admitted: BTreeMap::new(),
             served: Vec::new(),
-            addresses: 1,
         })
     }
 
@@ -149,7 +148,7 @@ impl Program {
         terms: &Terms,
     ) -> Result<(), FastPathError> {
         let next = (self.current + 1) % RECORDS;
-        let bytes = record(system, terms, (self.generation, self.addresses));
+        let bytes = record(system, terms, &self.numbers);
         set(&self.maps.records, &next.to_ne_bytes(), &bytes)?;
         set(
             &self.maps.current,
@@ -173,14 +172,14 @@ impl Program {
             remove(&self.maps.served, address)?;
         }
         if self.served != new {
-            self.addresses = self.addresses.wrapping_add(1);
+            self.numbers.addresses = self.numbers.addresses.wrapping_add(1);
         }
         self.served = new;
         Ok(())
     }
 
-    /// Who may ask, and who only signed, in place of those before. Nobody is refused in between who may ask before and
-    /// after.
+    /// Who may ask, and who only signed, in place of those before: in force with the next record at the latest. Nobody is
+    /// refused in between who may ask before and after.
     ///
     /// # Errors
     /// The kernel's.
@@ -200,6 +199,7 @@ impl Program {
                 remove(&self.maps.access, &prefix_key(*prefix))?;
             }
         }
+        self.numbers.everybody = everybody(&new);
         self.admitted = new;
         Ok(())
     }
@@ -214,7 +214,7 @@ impl Program {
             return Ok(keys.len());
         }
         self.forget_former()?;
-        let next = self.generation.wrapping_add(1);
+        let next = self.numbers.keys.wrapping_add(1);
         let free = (0..self.slots).filter(|slot| !self.in_force.contains_key(slot));
         let free: Vec<u32> = free.take(self.slots as usize / 2).collect();
         let mut in_force = BTreeMap::new();
@@ -225,7 +225,7 @@ impl Program {
         }
         let left = keys.len() - in_force.len();
         self.former = std::mem::replace(&mut self.in_force, in_force);
-        self.generation = next;
+        self.numbers.keys = next;
         Ok(left)
     }
 
@@ -238,7 +238,7 @@ impl Program {
         let Some((keys, _)) = &self.maps.keys else {
             return Ok(());
         };
-        let generation = self.generation.wrapping_sub(1);
+        let generation = self.numbers.keys.wrapping_sub(1);
         for id in self.former.values() {
             remove(keys, &key_name(*id, generation))?;
         }

@@ -49,6 +49,11 @@ pub(super) fn prefixes(access: &AccessTable, require_auth: &AccessTable) -> BTre
     all
 }
 
+/// What everybody may, by IPv4 and by IPv6; 0: that depends on the address, or is nothing.
+pub(super) fn everybody(all: &BTreeMap<Prefix, u8>) -> [u8; 2] {
+    [(V4, 96), (0, 0)].map(|whole| all.get(&whole).copied().unwrap_or(0))
+}
+
 /// What the range says that an address is in.
 fn answer(ranges: &[(u128, bool)], address: u128) -> bool {
     let at = ranges.partition_point(|(start, _)| *start <= address);
@@ -136,8 +141,10 @@ mod tests {
         let nobody = AccessTable::new(&[]);
         let found = prefixes(&everybody, &nobody);
         assert_eq!(found, BTreeMap::from([((0, 0), 1), ((V4, 96), 1)]));
+        assert_eq!(everybody(&found), [1, 1]);
         let found = prefixes(&nobody, &everybody);
         assert_eq!(found, BTreeMap::from([((V4, 96), 0)]));
+        assert_eq!(everybody(&found), [0, 0]);
     }
 
     proptest! {

@@ -650,13 +650,15 @@ INLINE int is_true(struct counts *counts, const struct record *record, u64 now, 
 	return 1;
 }
 
-/* What may be done by prefix. */
-INLINE u8 rights(const struct address *from)
+/* What the one who asks may. */
+INLINE u8 rights(const struct record *record, const struct request *request)
 {
 	struct prefix prefix = { .length = 128 };
 	u8 *may;
 
-	__builtin_memcpy(prefix.address, from, 16);
+	if (record->everybody[request->is_v6 & 1])
+		return record->everybody[request->is_v6 & 1];
+	__builtin_memcpy(prefix.address, &request->from, 16);
 	may = map_lookup(&access, &prefix);
 	return may ? *may : 0;
 }
@@ -717,7 +719,7 @@ int respond(struct xdp_md *ctx)
 	if (check ? fold(outer + check + payload_sum(ntp, mac)) != 0xffff : request.is_v6)
 		return pass(counts, record, CHECKSUM, now);
 	counts->kinds[(first & 0x3f) | (request.is_v6 ? 64 : 0)]++;
-	may = rights(&request.from);
+	may = rights(record, &request);
 	if (!(may & MAY_ASK))
 		return drop(counts, DENIED);
 	if (record->is_silent)

@@ -70,6 +70,9 @@ struct record {
 	u8 dscp;
 	/* Where we serve, in network order. */
 	u16 port;
+	/* What everybody may, by IPv4 and by IPv6; 0: that depends on the address. */
+	u8 everybody[2];
+	u8 unused[6];
 };
 
 enum {

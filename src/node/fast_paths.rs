@@ -130,6 +130,9 @@ impl FastPaths {
         for path in &mut self.paths {
             path.program.admit(access, require_auth)?;
         }
+        if let Some(system) = self.system {
+            self.publish(&system, clock::monotonic_ns())?;
+        }
         Ok(())
     }
 
