@@ -57,6 +57,6 @@ fn compile(clang: &str, folder: &Path, name: &str, object: &Path) -> bool {
 }
 
 /// Folder, and the name of `NAME.bpf.c`.
-const PROGRAMS: [(&str, &str); 1] = [("src/fastpath", "respond")];
+const PROGRAMS: [(&str, &str); 2] = [("src/fastpath", "respond"), ("src/bench/xdp", "load")];
 /// What `scripts/build-bpf` ends with where there is no clang.
 const NO_CLANG: i32 = 77;

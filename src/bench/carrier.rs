@@ -41,6 +41,8 @@ impl Carrier {
         Ok(match &plan.carriage {
             Carriage::Udp => Self::Udp(UdpCarrier::open(plan)?),
             Carriage::Raw(raw) => Self::Raw(RawCarrier::open(plan, raw, thread)?),
+            // It has no driver of ours.
+            Carriage::Xdp(_) => return Err(io::ErrorKind::Unsupported.into()),
         })
     }
 

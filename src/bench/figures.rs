@@ -333,6 +333,25 @@ impl Signed {
         self.squares += (nanos as f64) * (nanos as f64);
     }
 
+    /// The same so many times.
+    #[cfg(feature = "xdp")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "differences of clocks are far below 2^53 ns, and so are counts"
+    )]
+    pub(super) fn record_n(&mut self, nanos: i64, count: u64) {
+        let side = if nanos < 0 {
+            &mut self.negative
+        } else {
+            &mut self.positive
+        };
+        if count > 0 {
+            side.saturating_record_n(nanos.unsigned_abs(), count);
+        }
+        self.sum += nanos as f64 * count as f64;
+        self.squares += (nanos as f64) * (nanos as f64) * count as f64;
+    }
+
     fn add(&mut self, other: &Self) {
         merge(&mut self.positive, &other.positive);
         merge(&mut self.negative, &other.negative);

@@ -186,7 +186,7 @@ fn swap(frame: &mut [u8], at: usize, len: usize) {
 
 /// Sum of 16-bit words in network order (RFC 1071); an odd last byte counts as the upper half of a word.
 #[inline]
-fn sum(bytes: &[u8]) -> u64 {
+pub(super) fn sum(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<4>();
     let words = words.iter().map(|word| {
         let word = u32::from_be_bytes(*word);
@@ -202,7 +202,7 @@ fn sum(bytes: &[u8]) -> u64 {
 
 /// A sum with its carries added back.
 #[inline]
-const fn folded(sum: u64) -> u16 {
+pub(super) const fn folded(sum: u64) -> u16 {
     let mut sum = sum;
     while sum > 0xffff {
         sum = (sum >> 16) + (sum & 0xffff);

@@ -25,6 +25,7 @@ pub fn object(label: &str, manifest: &Manifest, plan: &Plan, step: &Step) -> Val
         "carriage": match &plan.carriage {
             Carriage::Udp => json!("udp"),
             Carriage::Raw(raw) => json!({ "raw": raw.interface }),
+            Carriage::Xdp(raw) => json!({ "xdp": raw.interface }),
         },
         "warm_up_s": plan.warm_up.as_secs_f64(),
         "timeout_s": plan.patience.as_secs_f64(),

@@ -7,7 +7,7 @@
 //!
 //! Each thread (`driver.rs`) plays many clients (`clients.rs`), sends by sockets or as whole frames
 //! (`carrier.rs`, `raw.rs`), finds the request of each reply (`reception.rs`, `ledger.rs`) and keeps its own
-//! figures (`figures.rs`); nothing is shared while it runs, and nothing is allocated. `step.rs` runs the threads for
+//! figures (`figures.rs`); at the rates of XDP programs in the kernel do the same (`xdp/`). Nothing is shared while it runs, and nothing is allocated. `step.rs` runs the threads for
 //! one rate and `machine/` reads what the machine did meanwhile, `ladder.rs` chooses the rates, `report.rs`
 //! prints them.
 
@@ -35,6 +35,7 @@ mod report;
 mod samples;
 mod schedule;
 mod step;
+mod xdp;
 
 pub use clients::Order;
 pub use figures::{Counts, Deviations, Percentiles, Second};
@@ -48,3 +49,4 @@ pub use plan::{Carriage, Course, Ladder, Load, Plan, Raw, Signature};
 pub use progress::Progress;
 pub use report::Report;
 pub use step::{Step, StepError};
+pub use xdp::{Echo, XdpError};

@@ -62,6 +62,8 @@ pub enum Carriage {
     Udp,
     /// As whole frames, past the kernel's network stack.
     Raw(Raw),
+    /// As frames that the kernel makes and a program in XDP writes and takes back (cargo feature `xdp`).
+    Xdp(Raw),
 }
 
 /// Where whole frames go.

@@ -10,7 +10,8 @@ use super::driver::{Driver, Moments, seconds};
 use super::figures::{Counts, Deviations, Figures, Percentiles, Second, distribution};
 use super::machine::{self, Machine, Watch};
 use super::mix::Kind;
-use super::plan::{Load, Plan};
+use super::plan::{Carriage, Load, Plan};
+use super::xdp::{self, XdpStep};
 use crate::sys::{clock, random};
 
 /// Time for threads to open their ports before the first request is due, in nanoseconds.
@@ -181,9 +182,19 @@ fn drive(
                     core_affinity::set_for_current(core_affinity::CoreId { id });
                 }
                 let rate = rate / threads_f64(threads);
-                let driver = Driver::new(plan, moments, thread, rate, seed)?;
-                let memory_bytes = driver.memory_bytes();
-                let figures = driver.run();
+                let (figures, memory_bytes) = if let Carriage::Xdp(raw) = &plan.carriage {
+                    xdp::run(&XdpStep {
+                        plan,
+                        raw,
+                        moments,
+                        rate,
+                        seed,
+                    })?
+                } else {
+                    let driver = Driver::new(plan, moments, thread, rate, seed)?;
+                    let memory_bytes = driver.memory_bytes();
+                    (driver.run(), memory_bytes)
+                };
                 drop(hold());
                 Ok((figures, memory_bytes))
             }

@@ -14,7 +14,8 @@ use outputs::Outputs;
 
 use super::{Exit, complain};
 use crate::bench::{
-    Carriage, Course, Kind, Ladder, Load, Mix, NullServer, Order, Plan, Raw, Signature,
+    Carriage, Course, Echo, Kind, Ladder, Load, Mix, NullServer, Order, Plan, Raw, Signature,
+    XdpError,
 };
 use crate::config::keyfile;
 use crate::server::Subnet;
@@ -27,7 +28,7 @@ pub(super) struct Bench {
     #[command(subcommand)]
     command: Option<Command>,
     /// The server: HOST, HOST:PORT, [IPV6]:PORT.
-    #[arg(required_unless_present = "null")]
+    #[arg(required_unless_present_any = ["null", "echo"])]
     target: Option<String>,
     /// Requests a second (10k, 1.5M).
     #[arg(long, value_name = "RATE", default_value = "1k")]
@@ -91,14 +92,19 @@ pub(super) struct Bench {
     storm: bool,
     /// Send whole frames by this interface, past the network stack; from a --source-net that the server
     /// reaches through it and that is not this machine's.
-    #[arg(long, value_name = "INTERFACE", requires_all = ["source_net", "dst_mac"])]
+    #[arg(long, value_name = "INTERFACE", requires_all = ["source_net", "dst_mac"], group = "frames")]
     raw: Option<String>,
+    /// The same by programs in XDP, of which one writes frames that the kernel makes, and another takes replies at
+    /// the same interface: a million a second and more from one core. One kind of request, one thread.
+    #[arg(long, value_name = "INTERFACE", requires_all = ["source_net", "dst_mac"], group = "frames",
+        conflicts_with_all = ["exponential", "gather", "zipf", "storm", "spoof_net"])]
+    xdp: Option<String>,
     /// The hardware address of the server, or of the router before it.
-    #[arg(long, value_name = "MAC", requires = "raw")]
+    #[arg(long, value_name = "MAC", requires = "frames")]
     dst_mac: Option<Mac>,
     /// The hardware address frames come from; replies to another than the interface's own are none of this
     /// machine's network stack's, which spares it the work. The server must have it as its neighbour's.
-    #[arg(long, value_name = "MAC", requires = "raw")]
+    #[arg(long, value_name = "MAC", requires = "frames")]
     src_mac: Option<Mac>,
     /// The network that spoofed requests claim to come from. The server answers there: it must be yours.
     #[arg(long, value_name = "NETWORK", requires = "raw")]
@@ -145,8 +151,11 @@ pub(super) struct Bench {
     #[arg(long, value_name = "INTERFACE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     null: Option<String>,
     /// Only run that responder, at this address, until ended: for a harness that is elsewhere.
-    #[arg(long, value_name = "ADDRESS:PORT", requires = "null", conflicts_with_all = ["target", "raw"])]
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "null", conflicts_with_all = ["target", "frames"])]
     listen: Option<SocketAddr>,
+    /// Only run a bare echo in XDP at this interface, until ended: the ceiling of --xdp.
+    #[arg(long, value_name = "INTERFACE", conflicts_with_all = ["target", "frames", "null"])]
+    echo: Option<String>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -232,6 +241,9 @@ impl Bench {
         if let Some(address) = self.listen {
             return respond(address);
         }
+        if let Some(interface) = &self.echo {
+            return echo(interface);
+        }
         let mut outputs = Outputs::create(self)?;
         let mut exit = Exit::Success;
         if let Some(target) = &self.target {
@@ -262,6 +274,11 @@ impl Bench {
         let cores = core_affinity::get_core_ids().unwrap_or_default();
         let mut free = cores.into_iter().map(|core| core.id);
         let cpu = free.find(|core| !self.cpus.is_empty() && !self.cpus.contains(core));
+        if self.xdp.is_some() {
+            return Err(usage(
+                "--null: with --xdp run `maser bench --echo INTERFACE` at the other end".into(),
+            ));
+        }
         let server = match (&self.raw, interface) {
             (None, "") => NullServer::start(cpu),
             (None, _) => return Err(usage("--null=INTERFACE: it takes --raw".into())),
@@ -353,7 +370,34 @@ impl Bench {
         })
     }
 
+    /// What programs in XDP can do, and this one was built with.
+    fn in_xdp(&self, mix: &Mix, interface: &str, destination: [u8; 6]) -> Result<Carriage, String> {
+        if !cfg!(feature = "xdp") {
+            return Err(format!("--xdp: {}", XdpError::NotBuilt));
+        }
+        let kinds: Vec<Kind> = Kind::ALL
+            .into_iter()
+            .filter(|kind| mix.has(*kind))
+            .collect();
+        let is_one = matches!(kinds[..], [Kind::Basic | Kind::Signed]);
+        if !is_one || self.threads > 1 {
+            return Err(format!(
+                "--xdp: one kind of request, basic or signed, by one thread; not {mix} by {}",
+                self.threads
+            ));
+        }
+        Ok(Carriage::Xdp(Raw {
+            interface: interface.to_owned(),
+            source: self.src_mac.map(|Mac(source)| source),
+            destination,
+            spoofed: Vec::new(),
+        }))
+    }
+
     fn carriage(&self, mix: &Mix, target: SocketAddr) -> Result<Carriage, String> {
+        if let (Some(interface), Some(Mac(destination))) = (&self.xdp, self.dst_mac) {
+            return self.in_xdp(mix, interface, destination);
+        }
         let (Some(interface), Some(Mac(destination))) = (&self.raw, self.dst_mac) else {
             return match mix.has(Kind::Spoofed) {
                 true => Err(format!("--mix {mix}: spoofed takes --raw")),
@@ -375,6 +419,16 @@ impl Bench {
             destination,
             spoofed,
         }))
+    }
+}
+
+/// Answers as a bare echo in XDP until a signal ends the process, and with it the echo.
+fn echo(interface: &str) -> Result<Exit, Mistake> {
+    let _echo =
+        Echo::start(interface).map_err(|error| (format!("--echo: {error}"), Exit::Failure))?;
+    say(&format!("echo at {interface}\n"));
+    loop {
+        std::thread::park();
     }
 }
 
