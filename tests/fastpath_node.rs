@@ -5,8 +5,14 @@
 
 #![cfg(feature = "xdp")]
 
+#[path = "fastpath_node/load.rs"]
+mod load;
 #[path = "fastpath_node/packets.rs"]
 mod packets;
+#[path = "fastpath_node/restart.rs"]
+mod restart;
+#[path = "fastpath_node/rotation.rs"]
+mod rotation;
 #[path = "fastpath_node/same.rs"]
 mod same;
 #[expect(dead_code, reason = "other tests use the rest of it")]
