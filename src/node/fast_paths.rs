@@ -29,6 +29,8 @@ struct FastPath {
     counters: WorkerCounters,
     /// Read last.
     counts: Cell<ProgramCounts>,
+    /// Something was published to it.
+    serves: bool,
 }
 
 /// All interfaces at which the kernel answers for us.
@@ -226,7 +228,7 @@ impl FastPaths {
             let interface = path.attachment.interface();
             match path.attachment.detach() {
                 Ok(()) => log::info!("fastpath {interface}: taken away"),
-                Err(error) => log::error!("{error}"),
+                Err(error) => log::error!("fastpath: {error}"),
             }
         }
     }
@@ -248,6 +250,7 @@ impl FastPaths {
         terms.valid_until_ns = now_ns + leaps_in_ns.map_or(VALID_NS, |left| left.min(VALID_NS));
         for path in &mut self.paths {
             path.program.publish(system, terms)?;
+            path.serves = true;
             if is_settled {
                 path.program.forget_former()?;
             }
@@ -311,6 +314,7 @@ impl FastPath {
             attachment,
             counters: WorkerCounters::default(),
             counts: Cell::default(),
+            serves: false,
         })
     }
 
@@ -327,6 +331,16 @@ impl FastPath {
         self.counters.set(Event::Sent, answered);
         // Arrivals are stamped as they are taken from the card.
         self.counters.set(Event::TimestampKernel, counts.decided());
+    }
+}
+
+impl Drop for FastPath {
+    /// A node that does not come to serve leaves no program behind; one that ends otherwise has decided that already.
+    fn drop(&mut self) {
+        if !self.serves && !self.attachment.is_former() {
+            // Why it does not start is said by whoever knows; that this failed too would hide it.
+            let _ = self.attachment.detach();
+        }
     }
 }
 
