@@ -5,10 +5,16 @@
 
 #![cfg(feature = "xdp")]
 
+#[path = "fastpath_node/asker.rs"]
+mod asker;
 #[path = "fastpath_node/load.rs"]
 mod load;
+#[path = "fastpath_node/orders.rs"]
+mod orders;
 #[path = "fastpath_node/packets.rs"]
 mod packets;
+#[path = "fastpath_node/refusals.rs"]
+mod refusals;
 #[path = "fastpath_node/restart.rs"]
 mod restart;
 #[path = "fastpath_node/rotation.rs"]
@@ -17,5 +23,12 @@ mod rotation;
 mod same;
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod support;
+#[path = "fastpath_node/tags.rs"]
+mod tags;
 #[path = "fastpath_node/wire.rs"]
 mod wire;
+#[expect(dead_code, reason = "other tests use the rest of it")]
+#[path = "fastpath/world.rs"]
+mod world;
+
+use support::keys;

@@ -122,6 +122,6 @@ fn who_restarts_it_leaves_no_gap() {
         let (ended_well, said) = second.end("-TERM");
         assert!(ended_well && said.contains("taken over"), "{said}");
         assert!(said.contains("fastpath wire: taken away"), "{said}");
-        assert!(!has_program(wire) && !pin.exists(), "it is gone");
+        assert!(!has_program(wire) && !wire.pins().exists(), "it is gone");
     });
 }

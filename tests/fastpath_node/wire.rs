@@ -109,7 +109,8 @@ impl Machines {
             run(&format!("ip -n {name} link set {INTERFACE} up"));
         }
         // As on a wire: what a veth leaves for a card to do nobody would do.
-        let offloads = format!("ethtool -K {INTERFACE} tx off txvlan off");
+        let offloads =
+            format!("ethtool -K {INTERFACE} tx off txvlan off tx-vlan-stag-hw-insert off");
         let output = tool::run(machines.command(1).args(offloads.split(' ')));
         assert!(output.status.success(), "{}", tool::said(&output));
         Some(machines)
@@ -224,12 +225,7 @@ impl Wire {
     /// A node with these directives that has begun to serve.
     #[track_caller]
     pub(crate) fn start(&self, lines: &[&str]) -> Node {
-        self.start_in(Folder::new(), lines)
-    }
-
-    /// The same, in the folder of one before it.
-    #[track_caller]
-    pub(crate) fn start_in(&self, folder: Folder, lines: &[&str]) -> Node {
+        let folder = Folder::new();
         let conf = self.configuration(&folder, lines);
         let mut command = self.command(env!("CARGO_BIN_EXE_maser"));
         let child = folder.spawn(command.args(["serve", "-x", "-f"]).arg(conf));
@@ -247,9 +243,22 @@ impl Wire {
     /// One that must not start: what it says.
     #[track_caller]
     pub(crate) fn refused(&self, lines: &[&str]) -> Output {
+        let command = self.command(env!("CARGO_BIN_EXE_maser"));
+        self.refused_by(command, lines)
+    }
+
+    /// The same on the clients' machine.
+    #[track_caller]
+    pub(crate) fn refused_here(&self, lines: &[&str]) -> Output {
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set=-sys_time", env!("CARGO_BIN_EXE_maser")]);
+        self.refused_by(command, lines)
+    }
+
+    #[track_caller]
+    fn refused_by(&self, mut command: Command, lines: &[&str]) -> Output {
         let folder = Folder::new();
         let conf = self.configuration(&folder, lines);
-        let mut command = self.command(env!("CARGO_BIN_EXE_maser"));
         let output = tool::run(command.args(["serve", "-x", "-t", "20", "-f"]).arg(conf));
         assert!(!output.status.success(), "{}", tool::said(&output));
         output
