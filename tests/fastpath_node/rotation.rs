@@ -7,14 +7,18 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::load::{Asked, Flow, Load};
+use super::support::exposition::Exposition;
 use super::support::keys::{self, Key};
 use super::support::tool;
-use super::wire::{CLIENT_V4, CLIENT_V6, on_wire};
+use super::wire::{CLIENT_V4, CLIENT_V6, Node, on_wire};
 
 const CHANGES: u64 = 100;
 
 /// Keys that change: of a kind that the fast path has, and of one that the sockets have.
 const CHANGING: [(u32, &str); 2] = [(20, "AES128"), (21, "SHA1")];
+
+/// Keys that do not.
+const CONSTANT: [Key; 3] = [keys::AES128, keys::AES256, keys::SHA1];
 
 /// A changing key as it is after so many changes.
 fn changed((id, kind): (u32, &'static str), changes: u64) -> Key {
@@ -59,6 +63,36 @@ fn count(asked: &[Asked], is_counted: impl Fn(&Asked) -> bool) -> u64 {
     u64::try_from(counted).expect("few")
 }
 
+/// Keys and access change so often, each as soon as the one before is in force.
+fn change_all(node: &Node, now: &AtomicU64) {
+    for change in 1..=CHANGES {
+        now.fetch_add(1, Ordering::SeqCst);
+        node.folder().write("keys", &key_file(change));
+        assert!(node.chronyc("rekey").contains("200 OK"));
+        now.fetch_add(1, Ordering::SeqCst);
+        let order = if change % 2 == 0 { "allow" } else { "deny" };
+        let other = if change / 2 % 2 == 0 {
+            "10.77.0.0/16"
+        } else {
+            "fd77::/32"
+        };
+        let said = node.chronyc(&format!("{order} {other}"));
+        assert!(said.contains("200 OK"), "{said}");
+        sleep(Duration::from_millis(20));
+    }
+}
+
+#[track_caller]
+fn assert_all_answered(flow: &[Asked], key: Key) {
+    let sent = count(flow, |_| true);
+    let missing = count(flow, |one| !one.is_answered());
+    assert!(sent > 1000, "{sent} with {}", key.id);
+    assert!(missing <= sent / 10_000, "{missing} of {sent}: {}", key.id);
+    for reply in flow.iter().flat_map(|one| &one.replies) {
+        assert!(key.verifies(reply), "{key:?}: {reply:02x?}");
+    }
+}
+
 #[test]
 fn no_reply_is_signed_wrongly_and_none_is_missing() {
     on_wire(
@@ -73,43 +107,22 @@ fn no_reply_is_signed_wrongly_and_none_is_missing() {
             node.folder().write("keys", &key_file(0));
             assert!(node.chronyc("rekey").contains("200 OK"));
             let before = node.figures();
-            let constant_keys = [keys::AES128, keys::AES256, keys::SHA1];
             let load = Load::start(vec![
-                constant(CLIENT_V4, constant_keys[0]),
-                constant(CLIENT_V6, constant_keys[1]),
-                constant(CLIENT_V4, constant_keys[2]),
+                constant(CLIENT_V4, CONSTANT[0]),
+                constant(CLIENT_V6, CONSTANT[1]),
+                constant(CLIENT_V4, CONSTANT[2]),
                 changing(CLIENT_V4, CHANGING[0], &now),
                 changing(CLIENT_V6, CHANGING[1], &now),
             ]);
-            for change in 1..=CHANGES {
-                now.fetch_add(1, Ordering::SeqCst);
-                node.folder().write("keys", &key_file(change));
-                assert!(node.chronyc("rekey").contains("200 OK"));
-                now.fetch_add(1, Ordering::SeqCst);
-                let order = ["deny", "allow"][usize::try_from(change % 2).expect("0 or 1")];
-                let other =
-                    ["10.77.0.0/16", "fd77::/32"][usize::try_from(change / 2 % 2).expect("0 or 1")];
-                let said = node.chronyc(&format!("{order} {other}"));
-                assert!(said.contains("200 OK"), "{said}");
-                sleep(Duration::from_millis(20));
-            }
+            change_all(&node, &now);
             let flows = load.stop();
             let after = node.figures();
-            for (flow, key) in flows.iter().zip(constant_keys) {
-                let sent = count(flow, |_| true);
-                let missing = count(flow, |one| !one.is_answered());
-                assert!(sent > 1000, "{sent} with {}", key.id);
-                assert!(
-                    missing <= sent / 10_000,
-                    "{missing} of {sent} with {}",
-                    key.id
-                );
-                for reply in flow.iter().flat_map(|one| &one.replies) {
-                    assert!(key.verifies(reply), "{key:?}: {reply:02x?}");
-                }
+            let (constant, changing) = flows.split_at(CONSTANT.len());
+            for (flow, key) in constant.iter().zip(CONSTANT) {
+                assert_all_answered(flow, key);
             }
             let mut refused = 0;
-            for (flow, key) in flows[constant_keys.len()..].iter().zip(CHANGING) {
+            for (flow, key) in changing.iter().zip(CHANGING) {
                 for one in flow {
                     let secret = changed(key, one.mark);
                     let mut replies = one.replies.iter();
@@ -130,24 +143,25 @@ fn no_reply_is_signed_wrongly_and_none_is_missing() {
                 flows.iter().flatten().all(|one| one.replies.len() < 2),
                 "once"
             );
-            let grown = |outcome| {
-                let of = |figures: &super::support::exposition::Exposition| {
-                    figures.count("maser_requests_total", &[("outcome", outcome)])
-                };
-                of(&after) - of(&before)
+            let outcome = |figures: &Exposition, outcome: &str| {
+                figures.count("maser_requests_total", &[("outcome", outcome)])
             };
             assert!(refused > 0, "some came while keys changed");
-            assert_eq!(grown("bad_mac"), refused);
-            for outcome in ["unknown_key", "denied", "rate_limited", "answered"] {
-                assert_eq!(grown(outcome), 0, "{outcome}");
+            for (name, expected) in [
+                ("bad_mac", refused),
+                ("unknown_key", 0),
+                ("denied", 0),
+                ("rate_limited", 0),
+                ("answered", 0),
+            ] {
+                let grown = outcome(&after, name) - outcome(&before, name);
+                assert_eq!(grown, expected, "{name}");
             }
-            let by_kernel = after.count(
-                "maser_requests_total",
-                &[("cpu", "xdp"), ("outcome", "answered_signed")],
-            );
-            let answered =
-                count(&flows[0], Asked::is_answered) + count(&flows[1], Asked::is_answered);
-            assert!(by_kernel > answered, "{by_kernel}");
+            let signed = [("cpu", "xdp"), ("outcome", "answered_signed")];
+            let by_kernel = after.count("maser_requests_total", &signed);
+            let all = [&constant[0], &constant[1], &changing[0]];
+            let all: u64 = all.map(|flow| count(flow, Asked::is_answered)).iter().sum();
+            assert_eq!(by_kernel, all);
         },
     );
 }
