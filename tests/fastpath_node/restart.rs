@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use maser::sys::clock;
 
+use super::asker::Asker;
 use super::load::{Asked, Flow, Load};
-use super::support::keys;
 use super::support::seen::within;
+use super::support::{keys, tool};
 use super::wire::{CLIENT_V4, CLIENT_V6, INTERFACE, Node, Wire, on_wire};
 
 const LINES: [&str; 3] = ["allow", "local stratum 3", "fastpath wire native"];
@@ -124,4 +125,41 @@ fn who_restarts_it_leaves_no_gap() {
         assert!(said.contains("fastpath wire: taken away"), "{said}");
         assert!(!has_program(wire) && !wire.pins().exists(), "it is gone");
     });
+}
+
+#[test]
+fn without_root_it_goes_on_and_is_taken_away() {
+    on_wire(
+        "restart::without_root_it_goes_on_and_is_taken_away",
+        |wire| {
+            if tool::need("chronyc").is_none() {
+                return;
+            }
+            let node = wire.start(&[&LINES[..], &["user nobody"]].concat());
+            node.folder().write("keys", &keys::AES128.line());
+            let mut asker = Asker::new(CLIENT_V4);
+            let sign = |key: keys::Key| move |header: &[u8]| key.sign(header);
+            assert!(asker.ask(sign(keys::AES256)).is_some());
+            for order in ["rekey", "deny fd09::/32"] {
+                assert!(node.chronyc(order).contains("200 OK"), "{order}");
+            }
+            assert!(!Asker::new(CLIENT_V6).has_answer(&[]));
+            let reply = asker.ask(sign(keys::AES128)).expect("the key is there");
+            assert!(keys::AES128.verifies(&reply));
+            assert!(asker.ask(sign(keys::AES256)).is_none(), "this one is gone");
+            // What is published every second still is.
+            sleep(Duration::from_nanos(BOUND_NS + SECOND_NS));
+            let before = by_kernel(&node);
+            asker.is_answered(10, &[]);
+            assert_eq!(by_kernel(&node), before + 10);
+            let (ended_well, said) = node.end("-TERM");
+            assert!(ended_well && !said.contains("error"), "{said}");
+            assert!(!has_program(wire), "{said}");
+            // The name that only root may take away is in nobody's way.
+            let again = wire.start(&LINES);
+            within(Duration::from_secs(5), "it answers", || {
+                asker.has_answer(&[]) && by_kernel(&again) > 0
+            });
+        },
+    );
 }

@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -268,6 +268,15 @@ impl Wire {
         let key_file = folder.write("keys", &keys::file());
         let own = key_file.parent().expect("a folder");
         fs::set_permissions(own, Permissions::from_mode(0o700)).expect("ours");
+        if let Some(user) = lines.iter().find_map(|line| line.strip_prefix("user ")) {
+            // As packages have it: the folder of the socket, and the keys.
+            let number = tool::run(Command::new("id").args(["-u", user])).stdout;
+            let number = String::from_utf8_lossy(&number).trim().parse();
+            let number = number.expect("a number");
+            for path in [&*key_file, own] {
+                chown(path, Some(number), None).expect("root may");
+            }
+        }
         let mut text = format!(
             "port {PORT}\ncmdport 0\nbindcmdaddress {}\npidfile /\nkeyfile {}\nworkers 1\n",
             own.join("chronyc.sock").display(),
