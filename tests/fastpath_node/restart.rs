@@ -96,34 +96,41 @@ fn killed_it_answers_for_ten_seconds_at_most() {
     );
 }
 
+/// Ends it by SIGQUIT while clients ask, and starts it again; it is ended then.
+fn restart(wire: &Wire, lines: &[&str]) {
+    let first = wire.start(lines);
+    let load = load();
+    within(Duration::from_secs(5), "it answers", || {
+        by_kernel(&first) > 500
+    });
+    let from_ns = clock::monotonic_ns();
+    let pin = wire.pins().join(INTERFACE);
+    let (ended_well, said) = first.end("-QUIT");
+    assert!(ended_well && !said.contains("taken away"), "{said}");
+    assert!(has_program(wire) && pin.exists(), "it stays");
+    let second = wire.start(lines);
+    within(Duration::from_secs(5), "it takes over", || {
+        by_kernel(&second) > 500
+    });
+    let to_ns = clock::monotonic_ns();
+    let flows = load.stop();
+    for flow in &flows {
+        let all = between(flow, from_ns, to_ns);
+        assert_eq!(missing(&all), 0, "of {}", all.len());
+        assert!(flow.iter().all(|one| one.replies.len() < 2), "two answers");
+    }
+    let (ended_well, said) = second.end("-TERM");
+    assert!(ended_well && said.contains("taken over"), "{said}");
+    assert!(said.contains("fastpath wire: taken away"), "{said}");
+    assert!(!has_program(wire), "it is gone");
+}
+
 #[test]
 fn who_restarts_it_leaves_no_gap() {
     on_wire("restart::who_restarts_it_leaves_no_gap", |wire| {
-        let first = wire.start(&LINES);
-        let load = load();
-        within(Duration::from_secs(5), "it answers", || {
-            by_kernel(&first) > 500
-        });
-        let from_ns = clock::monotonic_ns();
-        let pin = wire.pins().join(INTERFACE);
-        let (ended_well, said) = first.end("-QUIT");
-        assert!(ended_well && !said.contains("taken away"), "{said}");
-        assert!(has_program(wire) && pin.exists(), "it stays");
-        let second = wire.start(&LINES);
-        within(Duration::from_secs(5), "it takes over", || {
-            by_kernel(&second) > 500
-        });
-        let to_ns = clock::monotonic_ns();
-        let flows = load.stop();
-        for flow in &flows {
-            let all = between(flow, from_ns, to_ns);
-            assert_eq!(missing(&all), 0, "of {}", all.len());
-            assert!(flow.iter().all(|one| one.replies.len() < 2), "two answers");
-        }
-        let (ended_well, said) = second.end("-TERM");
-        assert!(ended_well && said.contains("taken over"), "{said}");
-        assert!(said.contains("fastpath wire: taken away"), "{said}");
-        assert!(!has_program(wire) && !wire.pins().exists(), "it is gone");
+        restart(wire, &LINES);
+        assert!(!wire.pins().exists(), "nor is its name there");
+        restart(wire, &[&LINES[..], &["user nobody"]].concat());
     });
 }
 
