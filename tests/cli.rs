@@ -287,3 +287,16 @@ fn version_tells_what_there_is() {
     );
     assert!(text.contains("AES-CMAC: AES in "), "{text}");
 }
+
+#[cfg(not(feature = "xdp"))]
+#[test]
+fn without_the_fast_path_its_directive_is_refused() {
+    for line in ["fastpath lo", "fastpathlimit 1000", "fastpathdeparture 100"] {
+        let output = maser(&["serve", "-p", "port 11123", line]);
+        assert_eq!(output.status.code(), Some(1), "{line}");
+        let said = stderr(&output);
+        let how = "this maser was built without the fast path; build it with `cargo build --release --features xdp`";
+        assert!(said.contains(line.split(' ').next().unwrap()), "{said}");
+        assert!(said.contains(how), "{said}");
+    }
+}

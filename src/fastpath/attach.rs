@@ -106,7 +106,7 @@ impl Attachment {
     /// The kernel's.
     pub fn take_over(&mut self, program: BorrowedFd<'_>) -> Result<(), FastPathError> {
         bpf::update_link(self.link.as_fd(), program)
-            .map_err(|error| FastPathError::io(format!("fastpath {}", self.interface), error))?;
+            .map_err(|error| FastPathError::io(self.interface.clone(), error))?;
         self.is_former = false;
         self.ends = true;
         Ok(())
@@ -126,9 +126,11 @@ impl Attachment {
         if let Some(path) = &self.pin {
             // Not ours to remove any more where root has gone: then the next run does.
             let _ = fs::remove_file(path);
+            // And its folder, which is of this namespace, unless others' links are there.
+            let _ = path.parent().map(fs::remove_dir);
         }
         bpf::detach_link(self.link.as_fd())
-            .map_err(|error| FastPathError::io(format!("fastpath {}", self.interface), error))
+            .map_err(|error| FastPathError::io(self.interface.clone(), error))
     }
 }
 
@@ -138,7 +140,7 @@ impl Drop for Attachment {
         if self.ends
             && let Err(error) = self.detach()
         {
-            log::error!("{error}");
+            log::error!("fastpath: {error}");
         }
     }
 }
@@ -149,19 +151,22 @@ fn attach(
     mode: FastPathMode,
     program: BorrowedFd<'_>,
 ) -> Result<(OwnedFd, XdpMode), FastPathError> {
-    let refused = |error: io::Error| match error.raw_os_error() {
-        Some(EBUSY | EEXIST) => FastPathError::Occupied(interface.to_owned()),
-        _ => FastPathError::NoDriver {
+    let refused = |error: io::Error| {
+        if is_occupied(&error) {
+            return FastPathError::Occupied(interface.to_owned());
+        }
+        FastPathError::NoDriver {
             interface: interface.to_owned(),
             error,
-        },
+        }
     };
     let generic = || {
         let link = bpf::link_xdp(program, number, XdpMode::Generic);
-        let failed = |error| FastPathError::io(format!("fastpath {interface} generic"), error);
-        link.map_err(|error| match error.raw_os_error() {
-            Some(EBUSY | EEXIST) => FastPathError::Occupied(interface.to_owned()),
-            _ => failed(error),
+        link.map_err(|error| {
+            if is_occupied(&error) {
+                return FastPathError::Occupied(interface.to_owned());
+            }
+            FastPathError::io(format!("{interface} generic"), error)
         })
     };
     match mode {
@@ -179,6 +184,14 @@ fn attach(
             }
         }
     }
+}
+
+/// Another program is there: run by the same, or by the other of driver and kernel.
+fn is_occupied(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ResourceBusy | io::ErrorKind::AlreadyExists
+    )
 }
 
 /// The link of an earlier run, if it still does anything at this interface.
@@ -208,12 +221,9 @@ fn lock(interface: &str, number: u32) -> Result<UnixDatagram, FastPathError> {
         .and_then(|address| UnixDatagram::bind_addr(&address));
     bound.map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => FastPathError::Taken(interface.to_owned()),
-        _ => FastPathError::io(format!("fastpath {interface}: its lock"), error),
+        _ => FastPathError::io(format!("{interface}: its lock"), error),
     })
 }
 
 /// In the file system of programs.
 const FOLDER: &str = "/sys/fs/bpf/maser";
-// errno(3)
-const EBUSY: i32 = 16;
-const EEXIST: i32 = 17;

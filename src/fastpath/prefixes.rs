@@ -133,16 +133,16 @@ mod tests {
 
     #[test]
     fn everybody_is_two_prefixes() {
-        let everybody = AccessTable::new(&[AccessRule {
+        let open = AccessTable::new(&[AccessRule {
             subnet: Subnet::Any,
             allow: true,
             all: false,
         }]);
         let nobody = AccessTable::new(&[]);
-        let found = prefixes(&everybody, &nobody);
+        let found = prefixes(&open, &nobody);
         assert_eq!(found, BTreeMap::from([((0, 0), 1), ((V4, 96), 1)]));
         assert_eq!(everybody(&found), [1, 1]);
-        let found = prefixes(&nobody, &everybody);
+        let found = prefixes(&nobody, &open);
         assert_eq!(found, BTreeMap::from([((V4, 96), 0)]));
         assert_eq!(everybody(&found), [0, 0]);
     }

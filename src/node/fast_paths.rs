@@ -235,7 +235,7 @@ impl FastPaths {
                     attachment.interface()
                 );
             } else if let Err(error) = attachment.detach() {
-                log::error!("{error}");
+                log::error!("fastpath: {error}");
             }
         }
     }

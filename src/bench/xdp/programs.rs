@@ -312,7 +312,7 @@ fn has_right_checksums(frame: &[u8], udp: usize) -> bool {
 
 /// The transmit timestamp of the signed request at a place of the ring: the ledger's name of its number.
 const fn name(place: u32, mask: u64) -> u64 {
-    (2 * place as u64 ^ mask).wrapping_mul(MULTIPLIER)
+    ((2 * place as u64) ^ mask).wrapping_mul(MULTIPLIER)
 }
 
 fn digest(signature: &Signature, version: u8, transmit: u64) -> [u8; DIGEST_LEN] {

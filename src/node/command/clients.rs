@@ -47,8 +47,7 @@ impl Remembered<'_> {
             let (table, begin) = place_in(&tables, place);
             let asked = ClientsAsked::From(place - begin);
             let mut listing = ClientsListing::new(asked, room - clients.len());
-            listing.hits_min = if table == 0 { 0 } else { question.hits_min };
-            listing.resets = question.resets;
+            listing.resets = question.resets && table == 0;
             let listing = if table == 0 {
                 self.commanders.fill(&mut listing);
                 self.with_requests(&listing, question, &mut clients)?;
@@ -57,15 +56,20 @@ impl Remembered<'_> {
                 let listing = self.ask(table - 1, listing)?;
                 for client in &listing.found {
                     let address = client.address();
-                    if !self.commands(address) {
-                        let by_kernel = self.crew.fast_paths.client(address, question.resets);
-                        let client = by_kernel.map_or(*client, |other| client.joined(other));
-                        clients.push(self.report(address, Some(&client), None));
+                    let by_kernel = self.crew.fast_paths.client(address, false);
+                    let client = by_kernel.map_or(*client, |other| client.joined(other));
+                    if client.hits < question.hits_min || self.commands(address) {
+                        continue;
                     }
+                    if question.resets {
+                        self.by_workers(address, true)?;
+                        self.crew.fast_paths.client(address, true);
+                    }
+                    clients.push(self.report(address, Some(&client), None));
                 }
                 listing
             } else {
-                self.fill_by_kernel(&mut listing)?;
+                self.fill_by_kernel(&mut listing, question)?;
                 let listed = listing.found.iter();
                 clients
                     .extend(listed.map(|client| self.report(client.address(), Some(client), None)));
@@ -81,7 +85,11 @@ impl Remembered<'_> {
     }
 
     /// Of those whom the kernel has answered, who was never answered by a worker and does not command.
-    fn fill_by_kernel(&mut self, listing: &mut ClientsListing) -> Result<(), Status> {
+    fn fill_by_kernel(
+        &mut self,
+        listing: &mut ClientsListing,
+        question: &ClientsQuestion,
+    ) -> Result<(), Status> {
         let ClientsAsked::From(first) = listing.asked else {
             return Ok(());
         };
@@ -94,12 +102,12 @@ impl Remembered<'_> {
                 break;
             }
             let address = client.address();
-            if client.hits < listing.hits_min || self.commands(address) {
+            if client.hits < question.hits_min || self.commands(address) {
                 continue;
             }
             if self.by_workers(address, false)?.is_none() {
                 // What is told is of now, and counted from zero again if that is asked for.
-                let now = crew.fast_paths.client(address, listing.resets);
+                let now = crew.fast_paths.client(address, question.resets);
                 listing.found.extend(now);
             }
         }

@@ -243,9 +243,9 @@ impl Clerk<'_> {
         self.desk.clients.change(order);
         let table = self.desk.clients.table();
         crew.admit(table, self.around.inline.as_deref_mut())
-            .map_err(failed)?;
+            .map_err(failed("a worker"))?;
         let fast_paths = &mut self.desk.crew.fast_paths;
-        fast_paths.admit(table).map_err(failed)?;
+        fast_paths.admit(table).map_err(failed("fastpath"))?;
         Ok(true)
     }
 
@@ -264,8 +264,8 @@ impl Clerk<'_> {
         self.desk
             .crew
             .rekey(&keys, self.around.inline.as_deref_mut())
-            .map_err(failed)?;
-        by_kernel.map_err(failed)?;
+            .map_err(failed("a worker"))?;
+        by_kernel.map_err(failed("fastpath"))?;
         Ok(true)
     }
 
@@ -293,9 +293,11 @@ fn local(order: &LocalOrder) -> Result<Local, Status> {
     })
 }
 
-fn failed(error: impl Display) -> Status {
-    log::error!("a command failed: a worker: {error}");
-    Status::Failed
+fn failed<E: Display>(who: &str) -> impl FnOnce(E) -> Status {
+    move |error| {
+        log::error!("a command failed: {who}: {error}");
+        Status::Failed
+    }
 }
 
 /// Whether a source's address is one of those that are meant.
