@@ -7,6 +7,8 @@
 
 #[path = "fastpath_node/asker.rs"]
 mod asker;
+#[path = "fastpath_node/bench.rs"]
+mod bench;
 #[path = "fastpath_node/load.rs"]
 mod load;
 #[path = "fastpath_node/orders.rs"]

@@ -78,7 +78,11 @@ impl Step {
     /// A thread cannot start.
     pub fn run(plan: &Plan, rate: f64) -> Result<Self, StepError> {
         let watch = Watch::new(Path::new("/proc"), plan.target, &plan.server_pids);
-        let start_ns = clock::monotonic_ns() + PREPARATION_NS;
+        let preparation_ns = match plan.carriage {
+            Carriage::Udp | Carriage::Raw(_) => PREPARATION_NS,
+            Carriage::Xdp(_) => xdp::PREPARATION_NS,
+        };
+        let start_ns = clock::monotonic_ns() + preparation_ns;
         let measured_from_ns = start_ns + u64::try_from(plan.warm_up.as_nanos()).unwrap_or(0);
         let end_ns = measured_from_ns + u64::try_from(plan.duration.as_nanos()).unwrap_or(0);
         let moments = Moments {

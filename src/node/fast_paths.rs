@@ -234,8 +234,11 @@ impl FastPaths {
                     "fastpath {}: answers for ten seconds more, for the next run to take over",
                     attachment.interface()
                 );
-            } else if let Err(error) = attachment.detach() {
-                log::error!("fastpath: {error}");
+            } else {
+                match attachment.detach() {
+                    Ok(()) => log::info!("fastpath {}: taken away", attachment.interface()),
+                    Err(error) => log::error!("fastpath: {error}"),
+                }
             }
         }
     }

@@ -28,11 +28,14 @@ const PORTS_MAX: usize = 40_000;
 )]
 pub(super) fn ring_len(step: &XdpStep<'_>) -> u32 {
     let open = 2.0 * step.rate * step.plan.patience.as_secs_f64();
-    match step.plan.load {
-        Load::Open { .. } if step.plan.signature.is_none() => (open as u32)
+    match (step.plan.load, &step.plan.signature) {
+        (Load::Open { .. }, None) => (open as u32)
             .clamp(RING_LEN_MIN, RING_LEN_MAX)
             .next_power_of_two(),
-        _ => RING_LEN,
+        (Load::Open { .. }, Some(_)) => (open as u32)
+            .clamp(RING_LEN_MIN, RING_LEN)
+            .next_power_of_two(),
+        (Load::Closed { .. }, _) => RING_LEN,
     }
 }
 

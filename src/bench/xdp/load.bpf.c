@@ -348,10 +348,8 @@ INLINE int take(struct xdp_md *ctx, const struct course *course, const struct nt
 	note_time(&latencies, latency);
 	error = (s64)now + course->utc_ahead_ns - unix_ns(swap64(ntp->transmit));
 	count_in(&transmit_errors, error_place(error));
-	counts->transmit_error_sum_ns += error;
 	stay = unix_ns(swap64(ntp->transmit)) - unix_ns(swap64(ntp->receive));
 	count_in(&residences, error_place(stay));
-	counts->residence_sum_ns += stay;
 	second = (request->intended_ns - course->measured_from_ns) / 1000000000;
 	series = map_lookup(&seconds, &second);
 	if (series) {
@@ -361,7 +359,7 @@ INLINE int take(struct xdp_md *ctx, const struct course *course, const struct nt
 			series->latency_max_ns = latency;
 	}
 	if (counts->verdicts[GOOD] % course->sample_every == 0) {
-		place = counts->samples++ % SAMPLES;
+		place = __sync_fetch_and_add(&asker->samples, 1) % SAMPLES;
 		sample = map_lookup(&samples, &place);
 		if (sample) {
 			u8 *from = (void *)(long)ctx->data;

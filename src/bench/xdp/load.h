@@ -66,6 +66,8 @@ struct asker {
 	u64 idle_since_ns;
 	u64 source;
 	u64 port;
+	/* Replies that were kept: whichever processor took them. */
+	u64 samples;
 };
 
 enum state { FREE, OPEN, ANSWERED };
@@ -104,9 +106,6 @@ enum verdict {
 /* Of those who hear, a processor's. */
 struct heard {
 	u64 verdicts[VERDICTS];
-	u64 samples;
-	s64 transmit_error_sum_ns;
-	s64 residence_sum_ns;
 };
 
 /* By the second of the intended moment. */

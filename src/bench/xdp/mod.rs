@@ -16,6 +16,9 @@ use super::driver::Moments;
 use super::figures::Figures;
 use super::plan::{Plan, Raw};
 
+/// Time to load the programs and to sign requests beforehand, in nanoseconds.
+pub(super) const PREPARATION_NS: u64 = 500_000_000;
+
 /// What a step is made of.
 #[cfg_attr(
     not(feature = "xdp"),
