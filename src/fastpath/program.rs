@@ -17,7 +17,7 @@ pub struct ProgramOptions {
     pub seed: [u64; 2],
 }
 
-/// What is published beside [`SystemVariables`].
+/// What is published beside [`SystemVariables`](crate::wire::SystemVariables).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Terms {
     /// A moment by the clock that never steps, and by the system clock.
