@@ -7,6 +7,8 @@
 
 #[path = "fastpath_node/asker.rs"]
 mod asker;
+#[path = "fastpath_node/departure.rs"]
+mod departure;
 #[path = "fastpath_node/load.rs"]
 mod load;
 #[path = "fastpath_node/orders.rs"]
