@@ -9,6 +9,8 @@
 mod asker;
 #[path = "fastpath_node/bench.rs"]
 mod bench;
+#[path = "fastpath_node/departure.rs"]
+mod departure;
 #[path = "fastpath_node/load.rs"]
 mod load;
 #[path = "fastpath_node/orders.rs"]

@@ -8,6 +8,7 @@ mod backlog;
 mod clock;
 mod cores;
 mod cpu;
+mod departure;
 pub mod fact;
 mod finding;
 mod firewall;
@@ -20,6 +21,7 @@ mod sockets;
 
 use std::path::Path;
 
+pub use departure::{LoopQuestion, LoopTest};
 pub use finding::{Finding, Severity};
 pub use kernel::{Driver, Kernel, KernelElsewhere, ThisKernel};
 pub use show::{json, line, summary};

@@ -16,7 +16,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("fastpath", BELOW_RUNTIME),
     ("node", RUNTIME),
     ("bench", BELOW_RUNTIME),
-    ("doctor", &["sys"]),
+    ("doctor", &["sys", "wire"]), // The loop test asks for the time.
     ("cli", EVERYTHING),
     ("main", EVERYTHING),
     ("lib", &[]),
