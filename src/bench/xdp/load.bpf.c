@@ -125,8 +125,12 @@ INLINE s64 due(const struct course *course, struct asker *asker, u64 now)
 
 	if (now < course->start_ns || now >= course->end_ns)
 		return -1;
-	if (!course->interval)
+	if (!course->interval) {
+		/* Those that nothing was heard of for so long are given up. */
+		if (asker->in_flight >= course->in_flight && now - asker->progress_ns > course->patience_ns)
+			asker->in_flight = 0;
 		return asker->in_flight < course->in_flight ? (s64)now : -1;
+	}
 	elapsed = (now - course->start_ns) << 16;
 	if (elapsed < asker->due)
 		return -1;
@@ -250,6 +254,7 @@ int ask(struct xdp_md *ctx)
 			    : write_v4(ctx, course, asker, source, place)))
 		return XDP_ABORTED;
 	asker->idle_since_ns = 0;
+	asker->progress_ns = now;
 	asker->due += course->interval;
 	asker->source = asker->source + 1 < course->sources ? asker->source + 1 : 0;
 	asker->port = asker->port + 1 < course->ports ? asker->port + 1 : 0;
@@ -337,6 +342,7 @@ INLINE int take(struct xdp_md *ctx, const struct course *course, const struct nt
 		return XDP_DROP;
 	}
 	request->state = ANSWERED;
+	asker->progress_ns = now;
 	__sync_fetch_and_sub(&asker->in_flight, 1);
 	if (!request->is_measured)
 		return XDP_DROP;

@@ -66,6 +66,8 @@ struct asker {
 	u64 idle_since_ns;
 	u64 source;
 	u64 port;
+	/* When a request has left, or a reply has come. */
+	u64 progress_ns;
 	/* Replies that were kept: whichever processor took them. */
 	u64 samples;
 };

@@ -186,7 +186,7 @@ impl Programs {
         let asker = words(&value(&self.maps.askers, 0)?);
         let heard = sum(&self.maps.heard, 0)?;
         let at = |words: &[u64], place: usize| words.get(place).copied().unwrap_or(0);
-        let [sent, not_sent, idle_ns, kept] = [4, 3, 5, 9].map(|place| at(&asker, place));
+        let [sent, not_sent, idle_ns, kept] = [4, 3, 5, 10].map(|place| at(&asker, place));
         let verdicts: Vec<u64> = (0..VERDICTS).map(|place| at(&heard, place)).collect();
         let first: u64 = verdicts[..FIRST_VERDICTS].iter().sum();
         let (forged, broken) = self.look_at_samples(step, kept)?;
