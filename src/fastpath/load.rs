@@ -178,7 +178,7 @@ impl Program {
         Ok(())
     }
 
-    /// Who may ask, and who only signed, in place of those before: in force with the next record at the latest. Nobody is
+    /// Who may ask, and who only signed, in place of those before: in force with the next record, at the latest. Nobody is
     /// refused in between who may ask before and after.
     ///
     /// # Errors
@@ -200,7 +200,22 @@ impl Program {
             }
         }
         self.numbers.everybody = everybody(&new);
+        self.change_rights()?;
         self.admitted = new;
+        Ok(())
+    }
+
+    /// What clients are remembered to may is not true any more. Numbers come again, long after; then all are forgotten.
+    fn change_rights(&mut self) -> Result<(), FastPathError> {
+        self.numbers.rights = self.numbers.rights.wrapping_add(1);
+        if self.numbers.rights == 0 {
+            self.numbers.rights = 1;
+            let map = &self.maps.clients;
+            let blank = vec![0; map.value_size() as usize];
+            for place in 0..map.max_entries() {
+                set(map, &place.to_ne_bytes(), &blank)?;
+            }
+        }
         Ok(())
     }
 

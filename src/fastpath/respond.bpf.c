@@ -370,49 +370,58 @@ INLINE u32 set_of(const struct address *address)
 	u64 hash = (address->words[0] ^ options.hash_seed[0]) * 0x9e3779b97f4a7c15;
 
 	hash = (hash ^ hash >> 32 ^ address->words[1] ^ options.hash_seed[1]) * 0xd6e8feb86659fd93;
+	/* The last bytes of an address are the uppermost here: they must come down once. */
+	hash = (hash ^ hash >> 32) * 0x9e3779b97f4a7c15;
 	return (hash >> 32) & options.sets_mask;
 }
 
-/* The client's record, in place of the one that was silent the longest if there is none. */
-INLINE struct client *find_client(const struct address *from)
+INLINE struct client_set *set_of_client(const struct address *from)
 {
 	u32 place = set_of(from);
-	struct client_set *set = map_lookup(&clients, &place);
-	struct client *oldest;
 
-	if (!set)
-		return 0;
-	oldest = &set->ways[0];
+	return map_lookup(&clients, &place);
+}
+
+/* A client's place in its set; WAYS: it is not there. */
+INLINE u32 way_of(const struct client_set *set, const struct address *from)
+{
 #pragma unroll
-	for (int way = 0; way < WAYS; way++) {
-		struct client *client = &set->ways[way];
+	for (u32 way = 0; way < WAYS; way++) {
+		const struct client *client = &set->ways[way];
 
 		if (client->address.words[1] == from->words[1] && client->address.words[0] == from->words[0] &&
 		    client->last_hit_ns)
-			return client;
-		if (client->last_hit_ns < oldest->last_hit_ns)
-			oldest = client;
+			return way;
 	}
-	oldest->address = *from;
-	oldest->last_hit_ns = oldest->full_at_ns = 0;
-	oldest->hits = oldest->drops = 0;
-	oldest->interval = oldest->interval_unanswered = 32767;
-	oldest->answered = 1;
+	return WAYS;
+}
+
+/* The place of the one that was silent the longest, for another. */
+INLINE u32 way_for(struct client_set *set, const struct address *from)
+{
+	struct client *client;
+	u32 oldest = 0;
+
+#pragma unroll
+	for (u32 way = 1; way < WAYS; way++)
+		if (set->ways[way].last_hit_ns < set->ways[oldest & (WAYS - 1)].last_hit_ns)
+			oldest = way;
+	client = &set->ways[oldest & (WAYS - 1)];
+	client->address = *from;
+	client->last_hit_ns = client->full_at_ns = 0;
+	client->hits = client->drops = 0;
+	client->interval = client->interval_unanswered = 32767;
+	client->answered = 1;
+	client->rights = 0;
 	return oldest;
 }
 
 /* `ratelimit`: a bucket for each client, kept as the moment at which it is full (src/server/ratelimit.rs). */
-INLINE enum verdict admit(struct counts *counts, const struct record *record, const struct address *from, u64 now)
+INLINE enum verdict admit(struct counts *counts, const struct record *record, struct client *client, u64 now)
 {
-	struct client *client;
 	u64 full_at;
 	int leaks, impatient;
 
-	if (!record->has_clients)
-		return ANSWER;
-	client = find_client(from);
-	if (!client)
-		return ANSWER;
 	if (client->last_hit_ns) {
 		u64 elapsed = now - client->last_hit_ns;
 
@@ -650,14 +659,12 @@ INLINE int is_true(struct counts *counts, const struct record *record, u64 now, 
 	return 1;
 }
 
-/* What the one who asks may. */
-INLINE u8 rights(const struct record *record, const struct request *request)
+/* What the one who asks may, by the longest prefix. */
+INLINE u8 rights(const struct request *request)
 {
 	struct prefix prefix = { .length = 128 };
 	u8 *may;
 
-	if (record->everybody[request->is_v6 & 1])
-		return record->everybody[request->is_v6 & 1];
 	__builtin_memcpy(prefix.address, &request->from, 16);
 	may = map_lookup(&access, &prefix);
 	return may ? *may : 0;
@@ -671,10 +678,13 @@ int respond(struct xdp_md *ctx)
 	u32 zero = 0, sampled, fuzz;
 	struct counts *counts = map_lookup(&counters, &zero);
 	struct ntp *ntp;
+	struct client_set *set = 0;
+	struct client *client;
+	u32 way = WAYS;
 	u8 may, first;
 	u64 now, outer, departure;
 	u16 check;
-	enum verdict verdict;
+	enum verdict verdict = ANSWER;
 	enum shape shape;
 	struct key *key = 0;
 	struct key_use *use = 0;
@@ -719,16 +729,33 @@ int respond(struct xdp_md *ctx)
 	if (check ? fold(outer + check + payload_sum(ntp, mac)) != 0xffff : request.is_v6)
 		return pass(counts, record, CHECKSUM, now);
 	counts->kinds[(first & 0x3f) | (request.is_v6 ? 64 : 0)]++;
-	may = rights(record, &request);
+	if (record->has_clients) {
+		set = set_of_client(&request.from);
+		if (!set)
+			return pass(counts, record, FOR_SOCKETS, now);
+		way = way_of(set, &request.from);
+	}
+	may = record->everybody[request.is_v6 & 1];
+	if (!may && set && way < WAYS && set->ways[way].rights == record->rights)
+		may = set->ways[way].may;
+	else if (!may)
+		may = rights(&request);
 	if (!(may & MAY_ASK))
 		return drop(counts, DENIED);
 	if (record->is_silent)
 		return drop(counts, UNSYNCHRONISED);
 	if (may & MUST_SIGN && !key)
 		return drop(counts, AUTH_REQUIRED);
-	verdict = admit(counts, record, &request.from, now);
-	if (verdict == SILENCE)
-		return drop(counts, RATE_LIMITED);
+	if (set) {
+		if (way >= WAYS)
+			way = way_for(set, &request.from);
+		client = &set->ways[way & (WAYS - 1)];
+		client->may = may;
+		client->rights = record->rights;
+		verdict = admit(counts, record, client, now);
+		if (verdict == SILENCE)
+			return drop(counts, RATE_LIMITED);
+	}
 	if (use) {
 		if (!digest(key, &use->asked, ntp, expected))
 			return pass(counts, record, FOR_SOCKETS, now);

@@ -72,7 +72,9 @@ struct record {
 	u16 port;
 	/* What everybody may, by IPv4 and by IPv6; 0: that depends on the address. */
 	u8 everybody[2];
-	u8 unused[6];
+	/* Changes with what anybody may; never 0. */
+	u16 rights;
+	u8 unused[4];
 };
 
 enum {
@@ -104,7 +106,10 @@ struct client {
 	u32 drops;
 	short interval;
 	short interval_unanswered;
-	u32 answered;
+	u8 answered;
+	/* What it may, as long as the record's `rights` are these; 0: not known. */
+	u8 may;
+	u16 rights;
 };
 
 enum {

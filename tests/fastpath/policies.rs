@@ -57,8 +57,10 @@ fn the_longest_prefix_counts_and_changes_at_once() {
     let counts = program.counts().expect("counts");
     assert_eq!((counts.outcomes[8], counts.outcomes[11]), (2, 1));
     program.admit(&table(&[]), &table(&[])).expect("admitted");
+    program.publish(&system(), &terms()).expect("published");
     assert_eq!(verdict(&mut program, &V4, &REQUEST), FrameVerdict::Dropped);
     program.admit(&access, &table(&[])).expect("admitted");
+    program.publish(&system(), &terms()).expect("published");
     assert_eq!(
         verdict(&mut program, &three, &REQUEST),
         FrameVerdict::Answered
