@@ -8,9 +8,13 @@ use serde_json::Value;
 
 use maser::doctor::fact::{Fact, Unknown};
 use maser::doctor::{self, Driver, Finding, Kernel, Machine, Question, Severity};
+use maser::sys::bpf::XdpMode;
 use maser::sys::clock::KernelClock;
 use maser::sys::ethtool::{Channels, Coalescing, FlowHash, Rings, Stamping};
+use maser::sys::netlink::{XdpFeatures, XdpProgram};
 
+#[path = "doctor/fastpath.rs"]
+mod fastpath;
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod support;
 #[path = "doctor/tree.rs"]
@@ -85,6 +89,9 @@ impl Kernel for Told {
             udp4_hash: silent(),
             udp6_hash: silent(),
             stamping: Ok(Stamping::default()),
+            xdp: silent(),
+            program: Ok(None),
+            joins: silent(),
         }
     }
 }
@@ -125,6 +132,15 @@ fn good_kernel() -> Told {
                 transmit_hardware: true,
                 clock: Some(0),
             }),
+            xdp: Ok(XdpFeatures {
+                native: true,
+                receive_stamp: true,
+            }),
+            program: Ok(Some(XdpProgram {
+                id: Some(42),
+                mode: Some(XdpMode::Native),
+            })),
+            joins: Ok(false),
         },
     }
 }
@@ -165,6 +181,12 @@ fn bad_kernel() -> Told {
                 receive_software: true,
                 ..Stamping::default()
             }),
+            xdp: Ok(XdpFeatures::default()),
+            program: Ok(Some(XdpProgram {
+                id: None,
+                mode: None,
+            })),
+            joins: Ok(true),
         },
     }
 }
@@ -420,7 +442,14 @@ fn this_machines_cards_are_told_as_they_are() {
     }
 }
 
-const FILES: [&str; 24] = [
+const FILES: [&str; 31] = [
+    "proc/sys/kernel/osrelease",
+    "proc/kallsyms",
+    "proc/crypto",
+    "proc/mounts",
+    "proc/sys/net/core/bpf_jit_enable",
+    "sys/kernel/security/lockdown",
+    "sys/class/net/eth0/mtu",
     "proc/net/udp",
     "proc/700/status",
     "proc/700/limits",

@@ -3,6 +3,7 @@
 use super::fact::{Fact, Unknown};
 use crate::sys::clock::{KernelClock, kernel_clock};
 use crate::sys::ethtool::{self, Channels, Coalescing, Flow, FlowHash, Rings, Stamping};
+use crate::sys::netlink::{self, XdpFeatures, XdpProgram};
 
 /// What a card's driver says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,12 @@ pub struct Driver {
     pub udp6_hash: Fact<FlowHash>,
     /// What it can stamp.
     pub stamping: Fact<Stamping>,
+    /// What it can do with programs in XDP.
+    pub xdp: Fact<XdpFeatures>,
+    /// The program in XDP that is there.
+    pub program: Fact<Option<XdpProgram>>,
+    /// Whether the card joins what it receives: `rx-lro`, `rx-gro-hw`.
+    pub joins: Fact<bool>,
 }
 
 /// A kernel that can be asked.
@@ -52,8 +59,17 @@ impl Kernel for ThisKernel {
             udp4_hash: said(ethtool::flow_hash(interface, Flow::Udp4)),
             udp6_hash: said(ethtool::flow_hash(interface, Flow::Udp6)),
             stamping: said(ethtool::stamping(interface)),
+            xdp: said(netlink::xdp_features(interface)),
+            program: said(netlink::xdp_program(interface)),
+            joins: said(joins(interface)),
         }
     }
+}
+
+fn joins(interface: &str) -> std::io::Result<bool> {
+    let large = ethtool::feature(interface, "rx-lro")?;
+    let generic = ethtool::feature(interface, "rx-gro-hw")?;
+    Ok(large == Some(true) || generic == Some(true))
 }
 
 /// The kernel of a machine of which only files are here.
@@ -73,6 +89,9 @@ impl Kernel for KernelElsewhere {
             udp4_hash: Err(elsewhere()),
             udp6_hash: Err(elsewhere()),
             stamping: Err(elsewhere()),
+            xdp: Err(elsewhere()),
+            program: Err(elsewhere()),
+            joins: Err(elsewhere()),
         }
     }
 }

@@ -10,6 +10,7 @@ mod cores;
 mod cpu;
 mod departure;
 pub mod fact;
+mod fastpath;
 mod finding;
 mod firewall;
 mod irq;
@@ -47,6 +48,7 @@ pub struct Machine {
     cpu: cpu::Cpu,
     cards: Vec<nic::Card>,
     clock: clock::Clock,
+    fastpath: fastpath::Kernel,
 }
 
 /// An interface that was named is not there.
@@ -81,6 +83,7 @@ impl Machine {
             cpu: cpu::Cpu::read(&root),
             cards: nic::read(&root, kernel, &question.interfaces),
             clock: clock::Clock::read(&root, kernel),
+            fastpath: fastpath::Kernel::read(&root),
         })
     }
 
@@ -95,6 +98,13 @@ impl Machine {
         findings.extend(nic::findings(&self.cards, cores));
         findings.extend(irq::findings(&self.cards, cores, &self.process));
         findings.extend(self.clock.findings(&self.process));
+        findings.extend(self.fastpath.findings());
+        findings.extend(fastpath::findings(
+            &self.cards,
+            &self.fastpath,
+            &self.process,
+            cores,
+        ));
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         findings
     }

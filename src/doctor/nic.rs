@@ -25,8 +25,13 @@ pub(super) struct Card {
     pub(super) reverse_path: u8,
     /// Its interrupts, of queues and others.
     pub(super) interrupts: Vec<Interrupt>,
+    /// The longest packet that it takes.
+    pub(super) mtu: Fact<u32>,
+    /// What its driver says.
+    pub(super) driver: Driver,
+    /// What it is.
+    pub(super) kind: Kind,
     up: bool,
-    kind: Kind,
     /// Receive queues in order, and the cores each spreads its packets over (RPS).
     queues: Vec<(String, Fact<Vec<usize>>)>,
     /// Packets that the card lost because no room was left in a receive queue, since it came up.
@@ -35,11 +40,10 @@ pub(super) struct Card {
     received: Fact<u64>,
     /// The node of memory it is at, and that node's cores, on machines with several.
     node: Option<(i64, Vec<usize>)>,
-    driver: Driver,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// A device, real or the host's, with its driver.
     Device(String),
     /// An end of a cable between two network namespaces.
@@ -105,6 +109,7 @@ impl Card {
                 .number(&format!("proc/sys/net/ipv4/conf/{name}/rp_filter"))
                 .unwrap_or(0),
             interrupts: irq::read(root, name),
+            mtu: root.number(&format!("{folder}/mtu")),
             up: flags & UP != 0 && ["up", "unknown"].contains(&state.as_str()),
             kind: kind(root, &folder),
             queues,
@@ -113,6 +118,11 @@ impl Card {
             node: node(root, &folder),
             driver: kernel.driver(name),
         }
+    }
+
+    /// Its receive queues.
+    pub(super) const fn queues(&self) -> usize {
+        self.queues.len()
     }
 
     /// Whether the kernel must be told how its packets are spread.

@@ -166,6 +166,37 @@ pub(super) fn stamping_in_full(interface: &str) -> io::Result<(Stamping, u32, u3
     Ok((stamping, answer[3], answer[7]))
 }
 
+/// Whether a feature is on, by its name of `ethtool --show-features`, such as `rx-lro` (by the kernel's name); `None`: there is
+/// no feature of this name.
+///
+/// # Errors
+/// As [`channels`].
+pub fn feature(interface: &str, name: &str) -> io::Result<Option<bool>> {
+    // struct ethtool_sset_info: command, spare word, 64 bits of sets, for each of them how many it has.
+    let mut counts = [GET_SET_INFO, 0, 1 << SET_OF_FEATURES, 0, 0];
+    ask_words(interface, &mut counts)?;
+    // A kernel that has no such set clears its bit.
+    let count = if counts[2] == 0 { 0 } else { counts[4] };
+    // struct ethtool_gstrings: command, set, how many, 32 bytes for each; of this set a kernel has always as many.
+    let mut names = vec![0; 3 + count as usize * NAME_WORDS];
+    names[..3].copy_from_slice(&[GET_STRINGS, SET_OF_FEATURES, count]);
+    ask_words(interface, &mut names)?;
+    let is_wanted = |words: &[u32]| {
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        bytes.split(|byte| *byte == 0).next() == Some(name.as_bytes())
+    };
+    let Some(place) = names[3..].chunks(NAME_WORDS).position(is_wanted) else {
+        return Ok(None);
+    };
+    // struct ethtool_gfeatures: command, how many blocks of 32; of each: available, requested, active, never changed.
+    let blocks = count.div_ceil(32);
+    let mut states = vec![0; 2 + blocks as usize * 4];
+    states[..2].copy_from_slice(&[GET_FEATURES, blocks]);
+    ask_words(interface, &mut states)?;
+    let active = states.get(2 + place / 32 * 4 + 2);
+    Ok(active.map(|bits| bits >> (place % 32) & 1 == 1))
+}
+
 /// A request about an interface whose data are elsewhere.
 pub(super) fn request(interface: &str, data: *mut libc::c_char) -> io::Result<libc::ifreq> {
     let name = CString::new(interface).map_err(io::Error::other)?;
@@ -185,12 +216,18 @@ pub(super) fn request(interface: &str, data: *mut libc::c_char) -> io::Result<li
 
 /// Asks the driver; the answer begins with the two words asked.
 fn ask(interface: &str, request_words: [u32; 2]) -> io::Result<[u32; WORDS]> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).map_err(named("socket"))?;
     let mut words = [0; WORDS];
     words[..2].copy_from_slice(&request_words);
+    ask_words(interface, &mut words)?;
+    Ok(words)
+}
+
+/// Asks the driver with a structure that it fills in: it must be as long as its own words say.
+fn ask_words(interface: &str, words: &mut [u32]) -> io::Result<()> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).map_err(named("socket"))?;
     let mut named_request = request(interface, words.as_mut_ptr().cast())?;
     // SAFETY: the request names an interface by a C string and points to `words`, which outlives the call and
-    // is longer than the structure of any command asked here, so what the kernel reads and writes lies in it.
+    // is as long as the structure of its command: what the kernel reads and writes lies in it.
     check(unsafe {
         libc::ioctl(
             socket.as_raw_fd(),
@@ -199,16 +236,22 @@ fn ask(interface: &str, request_words: [u32; 2]) -> io::Result<[u32; WORDS]> {
         )
     })
     .map_err(named("SIOCETHTOOL"))?;
-    Ok(words)
+    Ok(())
 }
 
-/// Room for the longest structure that is asked for, ethtool_rxnfc, which has 192 bytes.
+/// Room for the longest structure of a fixed length, ethtool_rxnfc, which has 192 bytes.
 const WORDS: usize = 64;
 const GET_COALESCING: u32 = 0x0e;
 const GET_RINGS: u32 = 0x10;
+const GET_STRINGS: u32 = 0x1b;
 const GET_FLOW_HASH: u32 = 0x29;
+const GET_SET_INFO: u32 = 0x37;
+const GET_FEATURES: u32 = 0x3a;
 const GET_CHANNELS: u32 = 0x3c;
 const GET_STAMPING: u32 = 0x41;
+const SET_OF_FEATURES: u32 = 4;
+/// Words of a name.
+const NAME_WORDS: usize = 8;
 const UDP_V4_FLOW: u32 = 2;
 const UDP_V6_FLOW: u32 = 6;
 
@@ -224,6 +267,15 @@ mod tests {
         assert!(!stamping.receive_hardware && stamping.clock.is_none());
         let refused = rings("lo").unwrap_err().to_string();
         assert!(refused.starts_with("SIOCETHTOOL: "), "{refused}");
+    }
+
+    #[test]
+    fn features_have_names() {
+        // Nobody can switch it off there.
+        assert_eq!(feature("lo", "loopback").unwrap(), Some(true));
+        assert_eq!(feature("lo", "rx-lro").unwrap(), Some(false));
+        assert_eq!(feature("lo", "no-such-feature").unwrap(), None);
+        assert!(feature("no-such-card", "rx-lro").is_err());
     }
 
     #[test]

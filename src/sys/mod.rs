@@ -25,6 +25,7 @@ mod filter;
 mod fixed;
 pub mod host_name;
 pub mod hwtstamp;
+pub mod netlink;
 mod packet;
 pub mod process;
 mod ptp;

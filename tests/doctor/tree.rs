@@ -186,7 +186,28 @@ const COMMON: [(&str, &str); 14] = [
     ),
 ];
 
-const GOOD: [(&str, &str); 27] = [
+const GOOD: [(&str, &str); 35] = [
+    ("proc/sys/kernel/osrelease", "6.12.9+deb13-amd64\n"),
+    (
+        "proc/kallsyms",
+        "0000000000000000 T bpf_ktime_get_tai_ns\n0000000000000000 T bpf_crypto_ctx_create\n0000000000000000 t \
+         nothing\t[of_a_module]\n0000000000000000 T bpf_crypto_encrypt\n0000000000000000 t bpf_crypto_lskcipher_encrypt\t[bpf_crypto_skcipher]\n",
+    ),
+    (
+        "proc/crypto",
+        "name         : __cbc(aes)\ndriver       : x\n\nname         : cbc(aes)\ndriver       : cbc-aes-aesni\n",
+    ),
+    ("sys/kernel/btf/vmlinux", ""),
+    ("proc/sys/net/core/bpf_jit_enable", "1\n"),
+    (
+        "proc/mounts",
+        "sysfs /sys/fs/bpf sysfs rw 0 0\nbpf /sys/fs/bpf bpf rw,mode=700 0 0\n",
+    ),
+    (
+        "sys/kernel/security/lockdown",
+        "none [integrity] confidentiality\n",
+    ),
+    ("sys/class/net/eth0/mtu", "1500\n"),
     ("proc/700/comm", "maser\n"),
     (
         "proc/700/status",
@@ -256,7 +277,15 @@ const GOOD: [(&str, &str); 27] = [
     ("sys/class/net/eth7/flags", "0x1002\n"),
 ];
 
-const BAD: [(&str, &str); 47] = [
+const BAD: [(&str, &str); 52] = [
+    ("proc/sys/kernel/osrelease", "6.1.0-9-generic\n"),
+    (
+        "proc/kallsyms",
+        "0000000000000000 T bpf_ktime_get_tai_ns\n0000000000000000 T bpf_ktime_get_ns\n",
+    ),
+    ("proc/sys/net/core/bpf_jit_enable", "0\n"),
+    ("proc/mounts", "sysfs /sys/fs/bpf sysfs rw 0 0\n"),
+    ("sys/class/net/eth0/mtu", "9000\n"),
     (
         "proc/self/status",
         "Name:\tmaser\nCapEff:\t0000000000000000\n",
@@ -366,7 +395,9 @@ const BAD: [(&str, &str); 47] = [
     ("sys/class/net/br0/type", "1\n"),
 ];
 
-const GUEST: [(&str, &str); 23] = [
+const GUEST: [(&str, &str); 25] = [
+    ("proc/sys/kernel/osrelease", "6.1.0-37-cloud-amd64\n"),
+    ("sys/class/net/eth0/mtu", "1500\n"),
     (
         "proc/self/status",
         "Name:\tmaser\nCapEff:\t000001fffeffffff\n",
