@@ -39,7 +39,7 @@ pub fn xdp_features(interface: &str) -> io::Result<XdpFeatures> {
     put(&mut body, NETDEV_A_DEV_IFINDEX, &number.to_ne_bytes());
     let answer = ask(&socket, family, &body)?;
     let answer = answer.get(GENERIC_HEADER_LEN..).unwrap_or_default();
-    let bits = |kind| attribute(answer, kind).and_then(|data| number_of::<8>(data));
+    let bits = |kind| attribute(answer, kind).and_then(number_of::<8>);
     let basic = bits(NETDEV_A_DEV_XDP_FEATURES).map(u64::from_ne_bytes);
     let basic = basic.ok_or(io::ErrorKind::Unsupported)?;
     let metadata = bits(NETDEV_A_DEV_XDP_RX_METADATA_FEATURES).map_or(0, u64::from_ne_bytes);
