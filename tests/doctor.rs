@@ -10,7 +10,7 @@ use maser::doctor::fact::{Fact, Unknown};
 use maser::doctor::{self, Driver, Finding, Kernel, Machine, Question, Severity};
 use maser::sys::bpf::XdpMode;
 use maser::sys::clock::KernelClock;
-use maser::sys::ethtool::{Channels, Coalescing, FlowHash, Rings, Stamping};
+use maser::sys::ethtool::{Channels, Coalescing, Feature, FlowHash, Rings, Stamping};
 use maser::sys::netlink::{XdpFeatures, XdpProgram};
 
 #[path = "doctor/fastpath.rs"]
@@ -140,7 +140,7 @@ fn good_kernel() -> Told {
                 id: Some(42),
                 mode: Some(XdpMode::Native),
             })),
-            joins: Ok(false),
+            joins: Ok(Feature::default()),
         },
     }
 }
@@ -186,7 +186,10 @@ fn bad_kernel() -> Told {
                 id: None,
                 mode: None,
             })),
-            joins: Ok(true),
+            joins: Ok(Feature {
+                on: true,
+                fixed: false,
+            }),
         },
     }
 }

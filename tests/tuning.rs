@@ -296,6 +296,60 @@ fn card(namespace: &str) -> Vec<String> {
     said
 }
 
+/// No device of this machine joins what it receives, and may be told not to: a driver that does is made up, by an
+/// `ethtool` that keeps two features in a file.
+#[test]
+fn the_fast_path_has_nothing_joined_and_undo_joins_again() {
+    let tree = Tree::guest();
+    tree.write(&[
+        ("features", "large-receive-offload: on\nrx-gro-hw: off [fixed]\nrx-all: on\n"),
+        (
+            "ethtool",
+            "#!/bin/bash\nfile=$(dirname \"$0\")/features\ncase $1 in\n--show-features) cat \"$file\" ;;\n\
+             --features) [[ $3 == lro ]] && sed -i \"s/^large-receive-offload: .*/large-receive-offload: $4/\" \"$file\" ;;\n\
+             *) exit 1 ;;\nesac\n",
+        ),
+    ]);
+    let made = tree.path().join("ethtool");
+    fs::set_permissions(&made, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("ours");
+    let path = format!(
+        "{}:{}",
+        tree.path().display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
+    let tune = |mut command: Command, words: &[&str]| {
+        command.args(words).args(["--interface", "lo", "--state"]);
+        text(&tool::run(
+            command.arg(tree.path().join("state")).env("PATH", &path),
+        ))
+    };
+    let here = || Command::new(script("nic"));
+    let before = tree.read("features");
+    let shown = tune(here(), &["show", "--fast-path"]);
+    assert!(shown.contains("lo lro = on; apply: off\n"), "{shown}");
+    assert!(!shown.contains("rx-gro-hw"), "{shown}");
+    assert!(!tune(here(), &["apply"]).contains("lro"));
+    let said = tune(here(), &["apply", "--fast-path"]);
+    assert!(said.contains("ethtool --features lo lro off\n"), "{said}");
+    assert_eq!(tree.read("features"), before);
+    if !need_root() || need("unshare").is_none() {
+        return;
+    }
+    // A loopback of its own, whose steering is changed as well.
+    let apart = || {
+        let mut command = Command::new("unshare");
+        command.args(["--net", "--mount"]);
+        command.args(["sh", "-c", "mount -t sysfs sysfs /sys && exec \"$@\"", "sh"]);
+        command.arg(script("nic"));
+        command
+    };
+    tune(apart(), &["apply", "--really", "--fast-path"]);
+    let off = before.replace("offload: on", "offload: off");
+    assert_eq!(tree.read("features"), off);
+    tune(apart(), &["undo", "--really"]);
+    assert_eq!(tree.read("features"), before);
+}
+
 #[test]
 fn a_real_card_is_as_before_after_undo() {
     if !need_root() || need("ip").is_none() || need("ethtool").is_none() {

@@ -362,16 +362,28 @@ fn frames(card: &Card) -> Option<Finding> {
 
 fn joined(card: &Card) -> Option<Finding> {
     let joins = *card.driver.joins.as_ref().ok()?;
-    (joins && card.kind != Kind::Pair).then(|| {
-        Finding::ok(AREA, format!("{} rx-lro, rx-gro-hw", card.name), "on")
-            .judged(Severity::Note)
-            .wanting("off")
-            .because(
-                "the card joins what it receives, which some drivers refuse to do beside a program (virtio_net, mlx5_core, \
-                 hv_netvsc); no datagram is joined anyway",
-            )
+    if !joins.on || card.kind == Kind::Pair {
+        return None;
+    }
+    let name = format!("{} rx-lro, rx-gro-hw", card.name);
+    let refusal = "the card joins what it receives, and some drivers take no program beside that (virtio_net, mlx5_core, \
+                   hv_netvsc): `fastpath auto` is generic then, and `fastpath native` refused; no datagram is joined anyway";
+    let finding = Finding::ok(AREA, name, "on").judged(Severity::Note);
+    let finding = finding.wanting("off");
+    Some(if joins.fixed {
+        finding.because(format!(
+            "{refusal}; it cannot be switched off here, maybe where this machine is configured (a guest's host: guest_tso4, \
+             guest_tso6, guest_csum)"
+        ))
+    } else {
+        finding
+            .because(refusal)
             .cured_by(format!(
                 "ethtool --features {} lro off rx-gro-hw off",
+                card.name
+            ))
+            .or_script(format!(
+                "tuning/nic apply --really --fast-path --interface {}",
                 card.name
             ))
     })

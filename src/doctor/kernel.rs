@@ -2,7 +2,7 @@
 
 use super::fact::{Fact, Unknown};
 use crate::sys::clock::{KernelClock, kernel_clock};
-use crate::sys::ethtool::{self, Channels, Coalescing, Flow, FlowHash, Rings, Stamping};
+use crate::sys::ethtool::{self, Channels, Coalescing, Feature, Flow, FlowHash, Rings, Stamping};
 use crate::sys::netlink::{self, XdpFeatures, XdpProgram};
 
 /// What a card's driver says.
@@ -25,7 +25,7 @@ pub struct Driver {
     /// The program in XDP that is there.
     pub program: Fact<Option<XdpProgram>>,
     /// Whether the card joins what it receives: `rx-lro`, `rx-gro-hw`.
-    pub joins: Fact<bool>,
+    pub joins: Fact<Feature>,
 }
 
 /// A kernel that can be asked.
@@ -66,10 +66,15 @@ impl Kernel for ThisKernel {
     }
 }
 
-fn joins(interface: &str) -> std::io::Result<bool> {
-    let large = ethtool::feature(interface, "rx-lro")?;
-    let generic = ethtool::feature(interface, "rx-gro-hw")?;
-    Ok(large == Some(true) || generic == Some(true))
+/// Both ways together: on where one is, and fixed where one that is on is.
+fn joins(interface: &str) -> std::io::Result<Feature> {
+    let mut all = Feature::default();
+    for name in ["rx-lro", "rx-gro-hw"] {
+        let one = ethtool::feature(interface, name)?.unwrap_or_default();
+        all.on |= one.on;
+        all.fixed |= one.on && one.fixed;
+    }
+    Ok(all)
 }
 
 /// The kernel of a machine of which only files are here.

@@ -67,6 +67,15 @@ pub struct Stamping {
     pub clock: Option<u32>,
 }
 
+/// Something that a card or the kernel's part for it does or does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Feature {
+    /// It does.
+    pub on: bool,
+    /// Nobody can change that.
+    pub fixed: bool,
+}
+
 /// Datagrams of which family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
@@ -166,12 +175,12 @@ pub(super) fn stamping_in_full(interface: &str) -> io::Result<(Stamping, u32, u3
     Ok((stamping, answer[3], answer[7]))
 }
 
-/// Whether a feature is on, by its name of `ethtool --show-features`, such as `rx-lro` (by the kernel's name); `None`: there is
-/// no feature of this name.
+/// A feature, by the kernel's name of it (`ethtool --show-features` shortens some): `rx-lro`; `None`: it knows none of this
+/// name.
 ///
 /// # Errors
 /// As [`channels`].
-pub fn feature(interface: &str, name: &str) -> io::Result<Option<bool>> {
+pub fn feature(interface: &str, name: &str) -> io::Result<Option<Feature>> {
     // struct ethtool_sset_info: command, spare word, 64 bits of sets, for each of them how many it has.
     let mut counts = [GET_SET_INFO, 0, 1 << SET_OF_FEATURES, 0, 0];
     ask_words(interface, &mut counts)?;
@@ -193,8 +202,16 @@ pub fn feature(interface: &str, name: &str) -> io::Result<Option<bool>> {
     let mut states = vec![0; 2 + blocks as usize * 4];
     states[..2].copy_from_slice(&[GET_FEATURES, blocks]);
     ask_words(interface, &mut states)?;
-    let active = states.get(2 + place / 32 * 4 + 2);
-    Ok(active.map(|bits| bits >> (place % 32) & 1 == 1))
+    let block = states.get(2 + place / 32 * 4..).unwrap_or_default();
+    let has = |word: usize| {
+        block
+            .get(word)
+            .is_some_and(|bits| bits >> (place % 32) & 1 == 1)
+    };
+    Ok(Some(Feature {
+        on: has(2),
+        fixed: !has(0) || has(3),
+    }))
 }
 
 /// A request about an interface whose data are elsewhere.
@@ -271,9 +288,11 @@ mod tests {
 
     #[test]
     fn features_have_names() {
-        // Nobody can switch it off there.
-        assert_eq!(feature("lo", "loopback").unwrap(), Some(true));
-        assert_eq!(feature("lo", "rx-lro").unwrap(), Some(false));
+        let state = |name| feature("lo", name).unwrap();
+        let (on, fixed) = (true, true);
+        assert_eq!(state("loopback"), Some(Feature { on, fixed }));
+        assert_eq!(state("rx-lro"), Some(Feature { on: false, fixed }));
+        assert!(!state("rx-gro").unwrap().fixed);
         assert_eq!(feature("lo", "no-such-feature").unwrap(), None);
         assert!(feature("no-such-card", "rx-lro").is_err());
     }

@@ -6,6 +6,7 @@ use maser::doctor::fact::{Fact, Unknown};
 use maser::doctor::{Driver, Finding, Kernel, Machine, Question, Severity, ThisKernel};
 use maser::sys::bpf::XdpMode;
 use maser::sys::clock::KernelClock;
+use maser::sys::ethtool::Feature;
 use maser::sys::netlink::{XdpFeatures, XdpProgram};
 
 use super::support::tool;
@@ -213,12 +214,13 @@ fn frames_and_queues_must_fit() {
         let found = all.iter().any(|finding| finding.name == "eth0 mtu");
         assert_eq!(found, told, "{mtu}");
     }
-    let joined = card(|driver| driver.joins = Ok(true));
-    assert!(
-        named(&joined, "eth0 rx-lro, rx-gro-hw")
-            .command
-            .contains("lro off")
-    );
+    for fixed in [false, true] {
+        let on = true;
+        let joined = card(|driver| driver.joins = Ok(Feature { on, fixed }));
+        let told = named(&joined, "eth0 rx-lro, rx-gro-hw");
+        assert_eq!(told.command.is_empty(), fixed, "{told:?}");
+        assert_eq!(told.why.contains("guest_tso4"), fixed, "{told:?}");
+    }
     let tree = Tree::good();
     std::fs::remove_dir_all(tree.path().join("sys/class/net/eth0/queues/rx-3")).expect("there");
     let few = named(
@@ -266,7 +268,7 @@ fn this_kernel_tells_of_a_veth_and_of_the_program_at_it() {
     let other = named(&all, &format!("{near} other end"));
     assert!(other.command.contains("gro on"), "{other:?}");
     assert_eq!(driver.program, Ok(None));
-    assert_eq!(driver.joins, Ok(false));
+    assert!(driver.joins.is_ok_and(|joins| !joins.on));
 }
 
 /// A kernel that says nothing at all breaks nothing.
