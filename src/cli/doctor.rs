@@ -36,7 +36,7 @@ pub(super) struct Doctor {
     /// Instead, ask the server at this address, which must be on this machine, and tell what `fastpathdeparture` it needs.
     ///
     /// The clock there must be the one here. To come by the interface that has the fast path, be in a network namespace that
-    /// has the other end of the cable: ip netns exec NAME maser doctor --loop ADDRESS
+    /// has the other end of the cable: ip netns exec NAME maser doctor --loop ADDRESS. tuning/README.md says more.
     #[arg(long = "loop", value_name = "ADDRESS", conflicts_with_all = ["interface", "root"])]
     server: Option<IpAddr>,
     /// Requests of --loop that count, a thousand a second.

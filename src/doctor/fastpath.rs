@@ -339,10 +339,10 @@ fn other_end(card: &Card) -> Option<Finding> {
         Finding::ok(AREA, format!("{} other end", card.name), "cannot be seen from here")
             .judged(Severity::Note)
             .because(
-                "an answer of the fast path reaches the other end of a veth only where that one has a program in XDP too, or \
-                 joins what it receives",
+                "the driver's answer reaches the other end of a veth only where that one has a program in XDP, too; and a \
+                 client there must sum its datagrams itself, or they are left to the sockets",
             )
-            .cured_by("ethtool --features OTHER gro on")
+            .cured_by("ethtool --features OTHER tx off")
     })
 }
 

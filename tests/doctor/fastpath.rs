@@ -266,7 +266,7 @@ fn this_kernel_tells_of_a_veth_and_of_the_program_at_it() {
     let xdp = named(&all, &format!("{near} XDP"));
     assert!(xdp.found.starts_with("native"), "{xdp:?}");
     let other = named(&all, &format!("{near} other end"));
-    assert!(other.command.contains("gro on"), "{other:?}");
+    assert!(other.command.contains("tx off"), "{other:?}");
     assert_eq!(driver.program, Ok(None));
     assert!(driver.joins.is_ok_and(|joins| !joins.on));
 }
