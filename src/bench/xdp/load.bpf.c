@@ -474,12 +474,4 @@ int echo(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-/* A veth's other end hands frames over only where a program is attached: this one lets all pass. */
-SEC("xdp")
-int let_pass(struct xdp_md *ctx)
-{
-	(void)ctx;
-	return XDP_PASS;
-}
-
 char terms[] SEC("license") = "Dual MIT/GPL";
