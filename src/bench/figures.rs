@@ -112,6 +112,8 @@ pub(super) struct Figures {
     pub(super) residence: Signed,
     /// Time in which a thread found nothing to send and nothing that had come, in nanoseconds.
     pub(super) idle_ns: u64,
+    /// Replies that were looked at in full, checksum and MAC; `None`: each was. What is forged is reckoned from them.
+    pub(super) inspected: Option<u64>,
     /// Second by second.
     pub(super) series: Box<[Second]>,
 }
@@ -156,6 +158,7 @@ impl Figures {
             receive_error: Signed::new(),
             residence: Signed::new(),
             idle_ns: 0,
+            inspected: None,
             series: vec![Second::default(); seconds.max(1)].into(),
         }
     }
@@ -196,6 +199,10 @@ impl Figures {
         self.receive_error.add(&other.receive_error);
         self.residence.add(&other.residence);
         self.idle_ns += other.idle_ns;
+        self.inspected = match (self.inspected, other.inspected) {
+            (Some(one), Some(other)) => Some(one + other),
+            (one, other) => one.or(other),
+        };
         for (sum, part) in self.series.iter_mut().zip(&other.series) {
             sum.add(part);
         }

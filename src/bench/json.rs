@@ -45,6 +45,7 @@ pub fn object(label: &str, manifest: &Manifest, plan: &Plan, step: &Step) -> Val
         "receive_error_ns": deviations(&step.receive_error),
         "residence_ns": deviations(&step.residence),
         "correction_ns": plan.correction_ns,
+        "inspected": step.inspected,
         "punctual": step.punctual,
         "series": step.series.iter().map(second).collect::<Vec<_>>(),
         "busy": step.busy,

@@ -156,6 +156,12 @@ impl<'a> Report<'a> {
                 );
             }
         }
+        if let Some(inspected) = step.inspected {
+            let looked = format!(
+                "looked at in full, checksum and MAC: {inspected} replies, which stand for all"
+            );
+            add_line(&mut text, &looked);
+        }
         if step.punctual < PUNCTUAL_MIN {
             let schedule = format!(
                 "the schedule was not held: {:.1} % of the requests left within 50 us of their moment",

@@ -43,6 +43,8 @@ pub struct Step {
     pub receive_error: Deviations,
     /// From the server's receive to its transmit timestamp.
     pub residence: Deviations,
+    /// Replies that were looked at in full, checksum and MAC; `None`: each was. In XDP some stand for all.
+    pub inspected: Option<u64>,
     /// Second by second.
     pub series: Vec<Second>,
     /// Share of the requests that left within 50 us of their moment, of all that were due.
@@ -122,6 +124,7 @@ impl Step {
             interleaved_error: figures.interleaved_error.deviations(),
             receive_error: figures.receive_error.deviations(),
             residence: figures.residence.deviations(),
+            inspected: figures.inspected,
             series: figures.series.to_vec(),
             punctual: figures.punctual(),
             busy: busy(plan, figures),

@@ -32,6 +32,36 @@ pub struct XdpProgram {
 /// # Errors
 /// The kernel's: there is no such interface, or an older kernel that cannot be asked.
 pub fn xdp_features(interface: &str) -> io::Result<XdpFeatures> {
+    let (features, metadata) = abilities(interface)?;
+    Ok(XdpFeatures {
+        native: features & NETDEV_XDP_ACT_BASIC != 0,
+        receive_stamp: metadata & NETDEV_XDP_RX_METADATA_TIMESTAMP != 0,
+    })
+}
+
+/// Whether an interface sends frames that a program made elsewhere, at this moment (Linux 6.3): some drivers do once a
+/// program is attached, and a veth once its other end would take them.
+///
+/// # Errors
+/// As of [`xdp_features`].
+pub fn xdp_sends(interface: &str) -> io::Result<bool> {
+    let (features, _) = abilities(interface)?;
+    Ok(features & NETDEV_XDP_ACT_NDO_XMIT != 0)
+}
+
+/// Whether an interface is up, and something at its other end: `IFF_RUNNING`.
+///
+/// # Errors
+/// The kernel's: there is no such interface.
+pub fn is_running(interface: &str) -> io::Result<bool> {
+    let answer = link(interface)?;
+    let flags = answer.get(LINK_FLAGS_AT..).and_then(number_of::<4>);
+    let flags = u32::from_ne_bytes(flags.ok_or(io::ErrorKind::InvalidData)?);
+    Ok(flags & libc::IFF_RUNNING.cast_unsigned() != 0)
+}
+
+/// Bits of what a driver can do with programs, and of what it tells them.
+fn abilities(interface: &str) -> io::Result<(u64, u64)> {
     let number = interface_number(interface)?;
     let socket = open(libc::NETLINK_GENERIC)?;
     let family = generic_family(&socket, "netdev")?;
@@ -40,13 +70,9 @@ pub fn xdp_features(interface: &str) -> io::Result<XdpFeatures> {
     let answer = ask(&socket, family, &body)?;
     let answer = answer.get(GENERIC_HEADER_LEN..).unwrap_or_default();
     let bits = |kind| attribute(answer, kind).and_then(number_of::<8>);
-    let basic = bits(NETDEV_A_DEV_XDP_FEATURES).map(u64::from_ne_bytes);
-    let basic = basic.ok_or(io::ErrorKind::Unsupported)?;
+    let features = bits(NETDEV_A_DEV_XDP_FEATURES).map(u64::from_ne_bytes);
     let metadata = bits(NETDEV_A_DEV_XDP_RX_METADATA_FEATURES).map_or(0, u64::from_ne_bytes);
-    Ok(XdpFeatures {
-        native: basic & NETDEV_XDP_ACT_BASIC != 0,
-        receive_stamp: metadata & NETDEV_XDP_RX_METADATA_TIMESTAMP != 0,
-    })
+    Ok((features.ok_or(io::ErrorKind::Unsupported)?, metadata))
 }
 
 /// Asks for the program at an interface.
@@ -54,12 +80,7 @@ pub fn xdp_features(interface: &str) -> io::Result<XdpFeatures> {
 /// # Errors
 /// The kernel's: there is no such interface.
 pub fn xdp_program(interface: &str) -> io::Result<Option<XdpProgram>> {
-    let number = interface_number(interface)?;
-    let socket = open(libc::NETLINK_ROUTE)?;
-    // `struct ifinfomsg`: the number of the interface is the second word.
-    let mut body = vec![0; LINK_HEADER_LEN];
-    body[4..8].copy_from_slice(&number.to_ne_bytes());
-    let answer = ask(&socket, libc::RTM_GETLINK, &body)?;
+    let answer = link(interface)?;
     let attributes = answer.get(LINK_HEADER_LEN..).unwrap_or_default();
     let Some(xdp) = attribute(attributes, libc::IFLA_XDP) else {
         return Ok(None);
@@ -76,6 +97,16 @@ pub fn xdp_program(interface: &str) -> io::Result<Option<XdpProgram>> {
         id: id.map(u32::from_ne_bytes),
         mode,
     }))
+}
+
+/// What the kernel says of an interface: `struct ifinfomsg`, and attributes.
+fn link(interface: &str) -> io::Result<Vec<u8>> {
+    let number = interface_number(interface)?;
+    let socket = open(libc::NETLINK_ROUTE)?;
+    // The number of the interface is the second word.
+    let mut body = vec![0; LINK_HEADER_LEN];
+    body[4..8].copy_from_slice(&number.to_ne_bytes());
+    ask(&socket, libc::RTM_GETLINK, &body)
 }
 
 fn open(protocol: libc::c_int) -> io::Result<Socket> {
@@ -181,6 +212,7 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
 const HEADER_LEN: usize = 16;
 const GENERIC_HEADER_LEN: usize = 4;
 const LINK_HEADER_LEN: usize = 16;
+const LINK_FLAGS_AT: usize = 8;
 const ATTRIBUTE_HEADER_LEN: usize = 4;
 /// The kernel tells of one interface in a few kilobytes.
 const ANSWER_LEN_MAX: usize = 64 << 10;
@@ -199,6 +231,7 @@ const NETDEV_A_DEV_IFINDEX: u16 = 1;
 const NETDEV_A_DEV_XDP_FEATURES: u16 = 3;
 const NETDEV_A_DEV_XDP_RX_METADATA_FEATURES: u16 = 5;
 const NETDEV_XDP_ACT_BASIC: u64 = 1;
+const NETDEV_XDP_ACT_NDO_XMIT: u64 = 1 << 2;
 const NETDEV_XDP_RX_METADATA_TIMESTAMP: u64 = 1;
 // linux/if_link.h
 const IFLA_XDP_ATTACHED: u16 = 2;
@@ -215,6 +248,7 @@ mod tests {
     fn the_loopback_runs_none_by_itself() {
         if let Ok(features) = xdp_features("lo") {
             assert_eq!(features, XdpFeatures::default());
+            assert!(!xdp_sends("lo").unwrap());
         }
         assert_eq!(xdp_program("lo").unwrap(), None);
     }
@@ -223,6 +257,7 @@ mod tests {
     fn an_interface_that_is_not_there_is_an_error() {
         for name in ["no-such-card", "a\0b", ""] {
             assert!(xdp_features(name).is_err() && xdp_program(name).is_err());
+            assert!(xdp_sends(name).is_err() && is_running(name).is_err());
         }
         let socket = open(libc::NETLINK_GENERIC).unwrap();
         assert!(generic_family(&socket, "no-such-family").is_err());

@@ -51,11 +51,11 @@ ARRAY(requests, 1, struct request);
 ARRAY(digests, 1, struct digest);
 ARRAY(samples, SAMPLES, struct sample);
 PER_PROCESSOR(heard, 1, struct heard);
-PER_PROCESSOR(latencies, LATENCIES, u64);
-PER_PROCESSOR(latenesses, LATENCIES, u64);
+PER_PROCESSOR(latencies, TIMES, u64);
+PER_PROCESSOR(latenesses, TIMES, u64);
 PER_PROCESSOR(transmit_errors, ERRORS, u64);
 PER_PROCESSOR(residences, ERRORS, u64);
-ARRAY(seconds, 1, struct second);
+PER_PROCESSOR(seconds, 1, struct second);
 
 struct ntp {
 	u8 first;
@@ -107,7 +107,7 @@ INLINE void count_in(void *map, u32 place)
 		*count += 1;
 }
 
-INLINE void note_time(void *map, u64 ns)
+INLINE u32 place_of(u64 ns)
 {
 	u32 octave, place = ns;
 
@@ -115,7 +115,32 @@ INLINE void note_time(void *map, u64 ns)
 		octave = 63 - __builtin_clzll(ns);
 		place = (octave - 5) * 64 + (ns >> (octave - 6) & 63);
 	}
-	count_in(map, place < LATENCIES ? place : LATENCIES - 1);
+	return place < TIMES ? place : TIMES - 1;
+}
+
+INLINE void note_time(void *map, u64 ns)
+{
+	count_in(map, place_of(ns));
+}
+
+INLINE void note_error(void *map, s64 ns)
+{
+	count_in(map, ns < 0 ? TIMES + place_of(-(u64)ns) : place_of(ns));
+}
+
+/* Takes a request out of those that are waited for; zero: somebody else has. */
+INLINE int settle(struct asker *asker, struct request *request, u32 state)
+{
+	if (__sync_val_compare_and_swap(&request->state, OPEN, state) != OPEN)
+		return 0;
+	__sync_fetch_and_sub(&asker->in_flight, 1);
+	return 1;
+}
+
+/* Whether a place of the ring has been waited for as long as is to be; it is given up then. */
+INLINE int give_up(const struct course *course, struct asker *asker, struct request *request, u64 now)
+{
+	return now - request->sent_ns > course->patience_ns && settle(asker, request, GIVEN_UP);
 }
 
 /* Whether a request is due, and for which moment; -1: none is. */
@@ -125,12 +150,8 @@ INLINE s64 due(const struct course *course, struct asker *asker, u64 now)
 
 	if (now < course->start_ns || now >= course->end_ns)
 		return -1;
-	if (!course->interval) {
-		/* Those that nothing was heard of for so long are given up. */
-		if (asker->in_flight >= course->in_flight && now - asker->progress_ns > course->patience_ns)
-			asker->in_flight = 0;
+	if (!course->interval)
 		return asker->in_flight < course->in_flight ? (s64)now : -1;
-	}
 	elapsed = (now - course->start_ns) << 16;
 	if (elapsed < asker->due)
 		return -1;
@@ -145,6 +166,16 @@ INLINE s64 due(const struct course *course, struct asker *asker, u64 now)
 	}
 	intended = course->start_ns + (asker->due >> 16);
 	return (s64)intended;
+}
+
+/* With all that may be in flight on its way: one place of the ring after another, for those that are not any more. */
+INLINE void look_for_lost(const struct course *course, struct asker *asker, u64 now)
+{
+	u32 place = asker->looked_at++ & course->ring_mask;
+	struct request *request = map_lookup(&requests, &place);
+
+	if (request && request->state == OPEN)
+		give_up(course, asker, request, now);
 }
 
 INLINE void note_idle(const struct course *course, struct asker *asker, u64 now)
@@ -244,17 +275,21 @@ int ask(struct xdp_md *ctx)
 	request = map_lookup(&requests, &place);
 	at = asker->source;
 	source = map_lookup(&sources, &at);
-	/* Its place is still taken by one that is waited for: the ring is as long as the server's patience. */
-	if (intended < 0 || !request || !source ||
-	    (request->state == OPEN && now - request->sent_ns <= course->patience_ns)) {
+	if (intended < 0 || !request || !source) {
+		if (!course->interval)
+			look_for_lost(course, asker, now);
 		note_idle(course, asker, now);
+		return XDP_DROP;
+	}
+	/* Its place is taken by one that is still waited for: the next frame tries the next place. */
+	if (request->state == OPEN && !give_up(course, asker, request, now)) {
+		asker->next++;
 		return XDP_DROP;
 	}
 	if (!(course->is_v6 ? write_v6(ctx, course, asker, source, place)
 			    : write_v4(ctx, course, asker, source, place)))
 		return XDP_ABORTED;
 	asker->idle_since_ns = 0;
-	asker->progress_ns = now;
 	asker->due += course->interval;
 	asker->source = asker->source + 1 < course->sources ? asker->source + 1 : 0;
 	asker->port = asker->port + 1 < course->ports ? asker->port + 1 : 0;
@@ -273,16 +308,6 @@ int ask(struct xdp_md *ctx)
 			series->sent++;
 	}
 	return XDP_TX;
-}
-
-INLINE u32 error_place(s64 ns)
-{
-	u64 place;
-
-	if (ns < -ERROR_LEAST_NS)
-		return 0;
-	place = (u64)(ns + ERROR_LEAST_NS) >> 4;
-	return place < ERRORS ? place : ERRORS - 1;
 }
 
 /* Nanoseconds since 1970. */
@@ -320,15 +345,16 @@ INLINE int take(struct xdp_md *ctx, const struct course *course, const struct nt
 	struct sample *sample;
 	struct second *series;
 	enum verdict verdict;
-	u64 now = ktime_ns(), number, latency;
-	s64 error, stay;
+	u64 now = ktime_ns(), name, number, latency;
+	s64 sent;
 
 	if (!counts || !asker)
 		return XDP_DROP;
-	number = (swap64(ntp->origin) * INVERSE ^ course->mask) / 2;
+	name = swap64(ntp->origin) * INVERSE ^ course->mask;
+	number = name / 2;
 	place = number & course->ring_mask;
 	request = map_lookup(&requests, &place);
-	if (!request || request->state == FREE ||
+	if (!request || request->state == FREE || name & 1 ||
 	    (course->is_signed ? number > course->ring_mask : request->number != number)) {
 		counts->verdicts[STALE]++;
 		return XDP_DROP;
@@ -337,27 +363,32 @@ INLINE int take(struct xdp_md *ctx, const struct course *course, const struct nt
 		counts->verdicts[DUPLICATE] += request->is_measured;
 		return XDP_DROP;
 	}
-	if (now - request->sent_ns > course->patience_ns) {
+	if (request->state == GIVEN_UP || now - request->sent_ns > course->patience_ns) {
 		counts->verdicts[LATE] += request->is_measured;
 		return XDP_DROP;
 	}
-	request->state = ANSWERED;
-	asker->progress_ns = now;
-	__sync_fetch_and_sub(&asker->in_flight, 1);
+	if (!settle(asker, request, ANSWERED)) {
+		counts->verdicts[DUPLICATE] += request->is_measured;
+		return XDP_DROP;
+	}
 	if (!request->is_measured)
 		return XDP_DROP;
 	verdict = judge(course, ntp, length);
 	counts->verdicts[verdict]++;
+	second = (request->intended_ns - course->measured_from_ns) / 1000000000;
+	series = map_lookup(&seconds, &second);
+	if (series)
+		series->answered++;
 	if (verdict != GOOD)
 		return XDP_DROP;
 	latency = now - request->intended_ns;
 	note_time(&latencies, latency);
-	error = (s64)now + course->utc_ahead_ns - unix_ns(swap64(ntp->transmit));
-	count_in(&transmit_errors, error_place(error));
-	stay = unix_ns(swap64(ntp->transmit)) - unix_ns(swap64(ntp->receive));
-	count_in(&residences, error_place(stay));
-	second = (request->intended_ns - course->measured_from_ns) / 1000000000;
-	series = map_lookup(&seconds, &second);
+	/* An echo has no timestamps of its own. */
+	if (ntp->receive) {
+		sent = unix_ns(swap64(ntp->transmit));
+		note_error(&transmit_errors, (s64)now + course->utc_ahead_ns - sent);
+		note_error(&residences, sent - unix_ns(swap64(ntp->receive)));
+	}
 	if (series) {
 		series->good++;
 		series->latency_sum_ns += latency;

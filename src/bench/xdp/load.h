@@ -66,13 +66,14 @@ struct asker {
 	u64 idle_since_ns;
 	u64 source;
 	u64 port;
-	/* When a request has left, or a reply has come. */
-	u64 progress_ns;
 	/* Replies that were kept: whichever processor took them. */
 	u64 samples;
+	/* Where requests that nobody answers any more were looked for last. */
+	u64 looked_at;
 };
 
-enum state { FREE, OPEN, ANSWERED };
+/* Whoever takes a request out of OPEN has settled it; nobody else does, on whichever processor. */
+enum state { FREE, OPEN, ANSWERED, GIVEN_UP };
 
 /* A request. */
 struct request {
@@ -110,20 +111,21 @@ struct heard {
 	u64 verdicts[VERDICTS];
 };
 
-/* By the second of the intended moment. */
+/* By the second of the intended moment, a processor's. */
 struct second {
 	u64 sent;
+	/* First replies in time, whatever they are. */
+	u64 answered;
 	u64 good;
 	u64 latency_sum_ns;
 	u64 latency_max_ns;
 };
 
 enum {
-	/* Of latency: 64 to an octave. */
-	LATENCIES = 2048,
-	/* Of errors: 16 ns each, from -8192 ns. */
-	ERRORS = 4096,
-	ERROR_LEAST_NS = 8192,
+	/* Of times: 64 to an octave. */
+	TIMES = 2048,
+	/* Of errors: the same, and behind it the same of negative ones. */
+	ERRORS = 2 * TIMES,
 	SAMPLES = 4096,
 	/* The longest frame: IPv6 with a MAC. */
 	FRAME_LEN = 130,

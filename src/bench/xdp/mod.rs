@@ -41,6 +41,15 @@ pub enum XdpError {
         "this maser was built without XDP; build it with `cargo build --release --features xdp`"
     )]
     NotBuilt,
+    /// The interface has nothing at its other end.
+    #[error("--xdp {0}: the interface is down, or nothing is at its other end")]
+    Down(String),
+    /// Frames that programs make would vanish there.
+    #[error(
+        "--xdp {0}: the interface does not send frames that programs make; at the other end of a veth one must be \
+         attached, such as the server's or `maser bench --echo`"
+    )]
+    SendsNone(String),
     /// The kernel, or libbpf.
     #[error("{doing}: {error}")]
     Kernel {

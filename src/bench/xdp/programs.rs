@@ -18,7 +18,7 @@ use crate::bench::mix::Kind;
 use crate::bench::plan::Signature;
 use crate::sys::bpf::{self, XdpMode};
 use crate::sys::steering::Family;
-use crate::sys::{PacketOptions, PacketPort, clock};
+use crate::sys::{PacketOptions, PacketPort, clock, netlink};
 use crate::wire::{HEADER_LEN, KEY_ID_LEN};
 
 /// A program at an interface, as long as this lives.
@@ -112,7 +112,14 @@ impl Programs {
             seconds: map(&object, "seconds")?,
             samples: map(&object, "samples")?,
         };
+        if !netlink::is_running(&step.raw.interface).map_err(system("--xdp".into()))? {
+            return Err(XdpError::Down(step.raw.interface.clone()));
+        }
         let link = attach(&mut object, "hear", &step.raw.interface)?;
+        // A kernel that cannot be asked is not in the way.
+        if matches!(netlink::xdp_sends(&step.raw.interface), Ok(false)) {
+            return Err(XdpError::SendsNone(step.raw.interface.clone()));
+        }
         Ok(Self {
             object,
             maps,
@@ -185,11 +192,12 @@ impl Programs {
         let mut figures = Figures::new(seconds(step.plan));
         let asker = words(&value(&self.maps.askers, 0)?);
         let heard = sum(&self.maps.heard, 0)?;
-        let at = |words: &[u64], place: usize| words.get(place).copied().unwrap_or(0);
-        let [sent, not_sent, idle_ns, kept] = [4, 3, 5, 10].map(|place| at(&asker, place));
+        let [sent, not_sent, idle_ns, kept] = [4, 3, 5, 9].map(|place| at(&asker, place));
         let verdicts: Vec<u64> = (0..VERDICTS).map(|place| at(&heard, place)).collect();
         let first: u64 = verdicts[..FIRST_VERDICTS].iter().sum();
-        let (forged, broken) = self.look_at_samples(step, kept)?;
+        let seen = self.look_at_samples(step, kept)?;
+        let [forged, broken] = seen.of(verdicts[0]);
+        figures.inspected = Some(seen.inspected);
         let counts = &mut figures.counts;
         counts.sent = sent;
         counts.not_sent = not_sent;
@@ -214,6 +222,15 @@ impl Programs {
             Kind::Basic
         };
         figures.by_kind[kind as usize] = [sent, first];
+        self.times(&mut figures)?;
+        for (place, second) in (0..).zip(&mut figures.series) {
+            *second = self.second(place)?;
+        }
+        Ok(figures)
+    }
+
+    /// What the histograms hold.
+    fn times(&self, figures: &mut Figures) -> Result<(), XdpError> {
         for (map, histogram) in [
             (&self.maps.latencies, &mut figures.latency),
             (&self.maps.latenesses, &mut figures.lateness),
@@ -232,22 +249,26 @@ impl Programs {
                 signed.record_n(error_at(place), count);
             }
         }
-        for (place, second) in (0..).zip(&mut figures.series) {
-            let words = words(&value(&self.maps.seconds, place)?);
-            let [sent, good, sum, most] = [0, 1, 2, 3].map(|word| at(&words, word));
-            *second = Second {
-                sent,
-                good,
-                lost: sent.saturating_sub(good),
-                latency_sum_ns: sum,
-                latency_max_ns: most,
-            };
-        }
-        Ok(figures)
+        Ok(())
     }
 
-    /// How many of the replies that were kept have a wrong MAC, and how many a wrong checksum.
-    fn look_at_samples(&self, step: &XdpStep<'_>, kept: u64) -> Result<(u64, u64), XdpError> {
+    /// What all processors have of a second.
+    fn second(&self, place: u32) -> Result<Second, XdpError> {
+        let mut whole = Second::default();
+        for words in each(&self.maps.seconds, place)? {
+            let [sent, answered, good, sum, most] = [0, 1, 2, 3, 4].map(|word| at(&words, word));
+            whole.sent += sent;
+            // What one processor has sent another may have heard of: only the sum is no less than zero.
+            whole.lost = whole.lost.wrapping_add(sent).wrapping_sub(answered);
+            whole.good += good;
+            whole.latency_sum_ns += sum;
+            whole.latency_max_ns = whole.latency_max_ns.max(most);
+        }
+        Ok(whole)
+    }
+
+    /// What is wrong with the replies that were kept.
+    fn look_at_samples(&self, step: &XdpStep<'_>, kept: u64) -> Result<Seen, XdpError> {
         let kept = u32::try_from(kept).unwrap_or(u32::MAX).min(SAMPLES);
         let (mut forged, mut broken) = (0, 0);
         for place in 0..kept {
@@ -272,7 +293,35 @@ impl Programs {
                 forged += 1;
             }
         }
-        Ok((forged, broken))
+        Ok(Seen {
+            inspected: u64::from(kept),
+            forged,
+            broken,
+        })
+    }
+}
+
+/// What was found of the replies that were looked at in full.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    inspected: u64,
+    /// Of them with a wrong MAC.
+    forged: u64,
+    /// Of them with a wrong checksum.
+    broken: u64,
+}
+
+impl Seen {
+    /// Forged and broken ones of so many that the samples stand for: one of a thousand stands for a thousand, and what is
+    /// found once is never reckoned to be none. Together they are no more than there are.
+    fn of(self, replies: u64) -> [u64; 2] {
+        let whole = u128::from(self.inspected.max(1));
+        let of = |found: u64| {
+            let share = (u128::from(found) * u128::from(replies)).div_ceil(whole);
+            u64::try_from(share).unwrap_or(replies)
+        };
+        let forged = of(self.forged).min(replies);
+        [forged, of(self.broken).min(replies - forged)]
     }
 }
 
@@ -335,9 +384,13 @@ const fn time_at(place: u32) -> u64 {
     ((64 + place as u64 % 64) << shift) + (1 << shift) / 2
 }
 
-/// The middle of a place of the histograms of errors, in nanoseconds.
-const fn error_at(place: i64) -> i64 {
-    place * 16 + 8 - 8192
+/// The same of errors: behind the positive ones are the negative ones.
+const fn error_at(place: u32) -> i64 {
+    if place < TIMES {
+        time_at(place).cast_signed()
+    } else {
+        -time_at(place - TIMES).cast_signed()
+    }
 }
 
 fn load(
@@ -397,13 +450,18 @@ fn value(map: &MapHandle, place: u32) -> Result<Vec<u8>, XdpError> {
     Ok(found.unwrap_or_default())
 }
 
-/// What all processors have at a place, word by word.
-fn sum(map: &MapHandle, place: u32) -> Result<Vec<u64>, XdpError> {
+/// What each processor has at a place.
+fn each(map: &MapHandle, place: u32) -> Result<Vec<Vec<u64>>, XdpError> {
     let found = map.lookup_percpu(&place.to_ne_bytes(), MapFlags::ANY);
     let found = found.map_err(|error| failed(&map.name().to_string_lossy())(error))?;
+    let processors = found.unwrap_or_default();
+    Ok(processors.iter().map(|bytes| words(bytes)).collect())
+}
+
+/// The same in sum, word by word.
+fn sum(map: &MapHandle, place: u32) -> Result<Vec<u64>, XdpError> {
     let mut sums = Vec::new();
-    for processor in found.unwrap_or_default() {
-        let words = words(&processor);
+    for words in each(map, place)? {
         sums.resize(words.len(), 0_u64);
         for (sum, word) in sums.iter_mut().zip(words) {
             *sum = sum.wrapping_add(word);
@@ -416,6 +474,10 @@ fn histogram_of(map: &MapHandle) -> Result<Vec<u64>, XdpError> {
     let places = 0..map.max_entries();
     let counts = places.map(|place| Ok(sum(map, place)?.first().copied().unwrap_or(0)));
     counts.collect()
+}
+
+fn at(words: &[u64], place: usize) -> u64 {
+    words.get(place).copied().unwrap_or(0)
 }
 
 fn words(bytes: &[u8]) -> Vec<u64> {
@@ -457,6 +519,8 @@ const CALL_NS: u64 = 200_000_000;
 const VERDICTS: usize = 11;
 /// Those of first replies.
 const FIRST_VERDICTS: usize = 8;
+/// Places of a histogram of times.
+const TIMES: u32 = 2048;
 const REQUEST_LEN: usize = 32;
 const DIGEST_LEN: usize = 16;
 /// The ledger's.
@@ -471,10 +535,29 @@ mod tests {
 
     #[test]
     fn places_of_histograms_ascend() {
-        let times: Vec<u64> = (0..2048).map(time_at).collect();
+        let times: Vec<u64> = (0..TIMES).map(time_at).collect();
         assert!(times.is_sorted());
         assert_eq!((times[63], times[64], times[127]), (63, 64, 127));
         assert_eq!((times[128], times[192]), (129, 258));
-        assert_eq!((error_at(0), error_at(512)), (-8184, 8));
+        // The longest time that anybody waits for has its own place.
+        assert!(times[2047] > 60_000_000_000);
+        assert_eq!((error_at(63), error_at(TIMES + 192)), (63, -258));
+    }
+
+    #[test]
+    fn samples_stand_for_all_replies() {
+        let seen = |inspected, forged, broken| Seen {
+            inspected,
+            forged,
+            broken,
+        };
+        assert_eq!(seen(4096, 0, 0).of(1_000_000), [0, 0]);
+        assert_eq!(seen(4096, 4096, 0).of(1_000_000), [1_000_000, 0]);
+        assert_eq!(seen(4096, 1, 0).of(1_000_000), [245, 0]);
+        assert_eq!(seen(3, 1, 2).of(10), [4, 6]);
+        assert_eq!(seen(10, 3, 1).of(10), [3, 1]);
+        assert_eq!(seen(0, 0, 0).of(0), [0, 0]);
+        // What was seen is more than what is known to have been counted: a reply came while it was read.
+        assert_eq!(seen(5, 5, 0).of(4), [4, 0]);
     }
 }
