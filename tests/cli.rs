@@ -300,3 +300,22 @@ fn without_the_fast_path_its_directive_is_refused() {
         assert!(said.contains(how), "{said}");
     }
 }
+
+#[cfg(not(feature = "xdp"))]
+#[test]
+fn without_the_fast_path_the_harness_in_it_is_refused() {
+    let frames = [
+        "--dst-mac",
+        "02:00:00:00:00:01",
+        "--source-net",
+        "192.0.2.0/24",
+    ];
+    let asks = [&["bench", "192.0.2.1", "--xdp", "lo"][..], &frames].concat();
+    for arguments in [&asks[..], &["bench", "--echo", "lo"]] {
+        let output = maser(arguments);
+        assert!(!output.status.success(), "{arguments:?}");
+        let said = stderr(&output);
+        let how = "this maser was built without XDP; build it with `cargo build --release --features xdp`";
+        assert!(said.contains(how), "{said}");
+    }
+}

@@ -11,6 +11,8 @@ mod asker;
 mod bench;
 #[path = "fastpath_node/departure.rs"]
 mod departure;
+#[path = "fastpath_node/liars.rs"]
+mod liars;
 #[path = "fastpath_node/load.rs"]
 mod load;
 #[path = "fastpath_node/orders.rs"]

@@ -114,6 +114,8 @@ pub(super) struct Figures {
     pub(super) idle_ns: u64,
     /// Replies that were looked at in full, checksum and MAC; `None`: each was. What is forged is reckoned from them.
     pub(super) inspected: Option<u64>,
+    /// Of what counts as lost, replies with a wrong checksum, as far as they were seen: no network stack takes those.
+    pub(super) broken: u64,
     /// Second by second.
     pub(super) series: Box<[Second]>,
 }
@@ -159,6 +161,7 @@ impl Figures {
             residence: Signed::new(),
             idle_ns: 0,
             inspected: None,
+            broken: 0,
             series: vec![Second::default(); seconds.max(1)].into(),
         }
     }
@@ -199,6 +202,7 @@ impl Figures {
         self.receive_error.add(&other.receive_error);
         self.residence.add(&other.residence);
         self.idle_ns += other.idle_ns;
+        self.broken += other.broken;
         self.inspected = match (self.inspected, other.inspected) {
             (Some(one), Some(other)) => Some(one + other),
             (one, other) => one.or(other),

@@ -46,6 +46,7 @@ pub fn object(label: &str, manifest: &Manifest, plan: &Plan, step: &Step) -> Val
         "residence_ns": deviations(&step.residence),
         "correction_ns": plan.correction_ns,
         "inspected": step.inspected,
+        "broken": step.broken,
         "punctual": step.punctual,
         "series": step.series.iter().map(second).collect::<Vec<_>>(),
         "busy": step.busy,

@@ -156,12 +156,7 @@ impl<'a> Report<'a> {
                 );
             }
         }
-        if let Some(inspected) = step.inspected {
-            let looked = format!(
-                "looked at in full, checksum and MAC: {inspected} replies, which stand for all"
-            );
-            add_line(&mut text, &looked);
-        }
+        add_looked_at(&mut text, step);
         if step.punctual < PUNCTUAL_MIN {
             let schedule = format!(
                 "the schedule was not held: {:.1} % of the requests left within 50 us of their moment",
@@ -245,6 +240,23 @@ impl<'a> Report<'a> {
 const PUNCTUAL_MIN: f64 = 0.99;
 /// Details stand under the table's figures.
 const INDENT: &str = "            ";
+
+/// How many replies were looked at in full where not all were, and whose checksums were wrong.
+fn add_looked_at(text: &mut String, step: &Step) {
+    if let Some(inspected) = step.inspected {
+        let told = format!(
+            "looked at in full, checksum and MAC: {inspected} replies, which stand for all"
+        );
+        add_line(text, &told);
+    }
+    if step.broken > 0 {
+        let told = format!(
+            "lost for a wrong checksum: {}; sockets behind a veth leave it to a card: `ethtool -K INTERFACE tx off` there",
+            step.broken
+        );
+        add_line(text, &told);
+    }
+}
 
 fn add_line(text: &mut String, line: &str) {
     if !text.is_empty() {

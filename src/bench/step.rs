@@ -45,6 +45,8 @@ pub struct Step {
     pub residence: Deviations,
     /// Replies that were looked at in full, checksum and MAC; `None`: each was. In XDP some stand for all.
     pub inspected: Option<u64>,
+    /// Of what is lost, replies that came with a wrong checksum, which no network stack takes; known in XDP only.
+    pub broken: u64,
     /// Second by second.
     pub series: Vec<Second>,
     /// Share of the requests that left within 50 us of their moment, of all that were due.
@@ -125,6 +127,7 @@ impl Step {
             receive_error: figures.receive_error.deviations(),
             residence: figures.residence.deviations(),
             inspected: figures.inspected,
+            broken: figures.broken,
             series: figures.series.to_vec(),
             punctual: figures.punctual(),
             busy: busy(plan, figures),

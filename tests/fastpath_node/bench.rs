@@ -13,22 +13,51 @@ use super::support::seen::within;
 use super::support::tool;
 use super::wire::{INTERFACE, NODE_V4, NODE_V6, Wire, on_wire};
 
-/// What one step of it came to.
-fn bench(wire: &Wire, words: &[&str]) -> Value {
+/// What the steps of it came to.
+pub(crate) fn steps(wire: &Wire, words: &[&str]) -> Vec<Value> {
     // It has a program of its own there.
     wire.here(&format!("ip link set {INTERFACE} xdp off"));
     let folder = Folder::new();
     let figures = folder.write("figures", "");
+    let mut command = command(wire, &folder, words);
+    let output = tool::run(command.arg("--json").arg(&figures));
+    let text = folder.read("figures");
+    let steps = text.lines().map(serde_json::from_str::<Value>);
+    let steps: Result<Vec<_>, _> = steps.collect();
+    match steps {
+        Ok(steps) if !steps.is_empty() => steps,
+        other => panic!("{other:?}\n{text}\n{}", tool::said(&output)),
+    }
+}
+
+/// What its one step came to.
+pub(crate) fn bench(wire: &Wire, words: &[&str]) -> Value {
+    let mut steps = steps(wire, words);
+    assert_eq!(steps.len(), 1, "{steps:?}");
+    steps.remove(0)
+}
+
+/// The harness with these words, and others that are short and slow; `KEY` is the server's, `WRONG` is not.
+pub(crate) fn command(wire: &Wire, folder: &Folder, words: &[&str]) -> Command {
     let key_file = folder.write("keys", &keys::file());
     let wrong = folder.write("wrong", &keys::WRONG.line());
     let mut command = Command::new(env!("CARGO_BIN_EXE_maser"));
-    command.args(["bench", "--quiet", "--xdp", INTERFACE]);
-    command.args(["--duration", "0.5", "--warmup", "0.2"]);
-    if !words.contains(&"--in-flight") {
+    command.args(["bench", "--quiet"]);
+    let defaults = [
+        ["--xdp", INTERFACE],
+        ["--duration", "0.5"],
+        ["--warmup", "0.2"],
+        ["--dst-mac", &hardware_address(wire)],
+    ];
+    for [name, value] in defaults {
+        if !words.contains(&name) {
+            command.args([name, value]);
+        }
+    }
+    let paced = ["--in-flight", "--rate", "--ladder"];
+    if !words.iter().any(|word| paced.contains(word)) {
         command.args(["--rate", "5k"]);
     }
-    command.args(["--dst-mac", &hardware_address(wire), "--json"]);
-    command.arg(&figures);
     for word in words {
         let file = |path: &Path| format!("{}:{}", path.display(), keys::AES128.id);
         match *word {
@@ -37,10 +66,7 @@ fn bench(wire: &Wire, words: &[&str]) -> Value {
             word => command.arg(word),
         };
     }
-    let output = tool::run(&mut command);
-    let text = folder.read("figures");
-    serde_json::from_str(&text)
-        .unwrap_or_else(|why| panic!("{why}\n{text}\n{}", tool::said(&output)))
+    command
 }
 
 fn hardware_address(wire: &Wire) -> String {
@@ -52,7 +78,7 @@ fn hardware_address(wire: &Wire) -> String {
 /// Of every count but those of requests that never left, since the machine is others' too.
 #[track_caller]
 fn all_is_good(figures: &Value) {
-    let count = |name: &str| figures["counts"][name].as_u64().expect(name);
+    let count = |name: &str| count(figures, name);
     assert!(count("sent") > 100, "{figures}");
     assert_eq!(count("good"), count("sent"), "{figures}");
     for name in [
@@ -72,8 +98,14 @@ fn all_is_good(figures: &Value) {
     );
 }
 
+/// A counter of a step.
+#[track_caller]
+pub(crate) fn count(figures: &Value, name: &str) -> u64 {
+    figures["counts"][name].as_u64().expect(name)
+}
+
 /// Requests to either family, from addresses that the clients' machine has.
-fn plain(wire: &Wire) -> [Vec<String>; 2] {
+pub(crate) fn plain(wire: &Wire) -> [Vec<String>; 2] {
     let v4 = ["10.9.3.1", "10.9.3.2", "10.9.3.3", "10.9.3.4"];
     let v6 = ["fd09::3:1", "fd09::3:2", "fd09::3:3", "fd09::3:4"];
     let all: Vec<IpAddr> = v4
@@ -92,7 +124,7 @@ fn plain(wire: &Wire) -> [Vec<String>; 2] {
     })
 }
 
-fn with<'a>(plain: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn with<'a>(plain: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
     let plain = plain.iter().map(String::as_str);
     plain.chain(more.iter().copied()).collect()
 }
@@ -122,32 +154,39 @@ fn a_node_is_seen_as_it_is() {
 }
 
 /// Ends with the test, however that does.
-struct Echo(Child);
+pub(crate) struct Running(pub(crate) Child);
 
-impl Drop for Echo {
+impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
+/// A bare echo at the other end of the wire.
+pub(crate) fn echo(wire: &Wire, folder: &Folder) -> Running {
+    let mut command = wire.command(env!("CARGO_BIN_EXE_maser"));
+    let echo = Running(folder.spawn(command.args(["bench", "--echo", INTERFACE])));
+    within(Duration::from_secs(10), "it is there", || {
+        wire.ip(&format!("link show {INTERFACE}")).contains("xdp")
+    });
+    echo
+}
+
 #[test]
 fn an_echo_answers_everything() {
     on_wire("bench::an_echo_answers_everything", |wire| {
         let ways = plain(wire);
-        let mut command = wire.command(env!("CARGO_BIN_EXE_maser"));
         let folder = Folder::new();
-        let echo = Echo(folder.spawn(command.args(["bench", "--echo", INTERFACE])));
-        within(Duration::from_secs(10), "it is there", || {
-            wire.ip(&format!("link show {INTERFACE}")).contains("xdp")
-        });
+        let echo = echo(wire, &folder);
         for plain in &ways {
             all_is_good(&bench(wire, &with(plain, &[])));
             let closed = bench(wire, &with(plain, &["--in-flight", "32"]));
             all_is_good(&closed);
             // An echo signs nothing: it has the request's own MAC.
             let signed = bench(wire, &with(plain, &["--key", "KEY"]));
-            assert!(signed["counts"]["forged"].as_u64() > Some(100), "{signed}");
+            assert!(count(&signed, "sent") > 100, "{signed}");
+            assert_eq!(count(&signed, "forged"), count(&signed, "sent"), "{signed}");
         }
         drop(echo);
         assert!(!wire.ip(&format!("link show {INTERFACE}")).contains("xdp"));

@@ -185,28 +185,17 @@ impl Wire {
         }
     }
 
-    /// The other end of a veth hands frames over only where a program is attached, so one is that lets all pass.
+    /// Of the clients' machine: see [`let_pass`].
     #[track_caller]
     pub(crate) fn let_pass(&self, interface: &str) {
-        libbpf_rs::set_print(None);
-        let mut builder = ObjectBuilder::default();
-        let mut open = builder.open_memory(OBJECT).expect("our object");
-        for mut map in open.maps_mut() {
-            map.set_autocreate(false).expect("nothing is there yet");
-        }
-        for mut program in open.progs_mut() {
-            let is_wanted = program.name() == "let_pass";
-            program.set_autoload(is_wanted);
-        }
-        let object = open.load().expect("the kernel takes it");
-        let mut programs = object.progs();
-        let program = programs.find(|program| program.name() == "let_pass");
-        let program = program.expect("it is in the object");
-        let number = bpf::interface_number(interface).expect("it is there");
-        let number = i32::try_from(number).expect("small");
-        Xdp::new(program.as_fd())
-            .attach(number, XdpFlags::DRV_MODE)
-            .expect("a veth takes programs");
+        let_pass(interface);
+    }
+
+    /// The test binary itself, run on the node's machine for this one of its tests.
+    pub(crate) fn again(&self, test: &str) -> Command {
+        let mut command = self.command(std::env::current_exe().expect("a program"));
+        command.args(["--exact", test, "--nocapture"]);
+        command
     }
 
     /// The folder of names of the node's links.
@@ -288,6 +277,30 @@ impl Wire {
         }
         folder.write("conf", &text)
     }
+}
+
+/// The other end of a veth hands frames over only where a program is attached, so one is that lets all pass.
+#[track_caller]
+pub(crate) fn let_pass(interface: &str) {
+    libbpf_rs::set_print(None);
+    let mut builder = ObjectBuilder::default();
+    let mut open = builder.open_memory(OBJECT).expect("our object");
+    for mut map in open.maps_mut() {
+        map.set_autocreate(false).expect("nothing is there yet");
+    }
+    for mut program in open.progs_mut() {
+        let is_wanted = program.name() == "let_pass";
+        program.set_autoload(is_wanted);
+    }
+    let object = open.load().expect("the kernel takes it");
+    let mut programs = object.progs();
+    let program = programs.find(|program| program.name() == "let_pass");
+    let program = program.expect("it is in the object");
+    let number = bpf::interface_number(interface).expect("it is there");
+    let number = i32::try_from(number).expect("small");
+    Xdp::new(program.as_fd())
+        .attach(number, XdpFlags::DRV_MODE)
+        .expect("a veth takes programs");
 }
 
 /// A node on the other machine.

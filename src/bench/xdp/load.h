@@ -38,7 +38,7 @@ struct course {
 	u64 ip_sum;
 	u32 sources;
 	u32 ring_mask;
-	/* One of so many replies is kept to be looked at in full. */
+	/* One of so many replies, on average, is kept to be looked at in full. */
 	u32 sample_every;
 	u32 is_v6;
 	u32 is_signed;

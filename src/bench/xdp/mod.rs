@@ -42,11 +42,16 @@ pub enum XdpError {
     )]
     NotBuilt,
     /// The interface has nothing at its other end.
-    #[error("--xdp {0}: the interface is down, or nothing is at its other end")]
+    #[error("{0}: the interface is down, or nothing is at its other end")]
     Down(String),
+    /// Somebody else's program is there.
+    #[error(
+        "{0}: another program is in XDP there, which `ip link show {0}` names: take it away first"
+    )]
+    Taken(String),
     /// Frames that programs make would vanish there.
     #[error(
-        "--xdp {0}: the interface does not send frames that programs make; at the other end of a veth one must be \
+        "{0}: the interface does not send frames that programs make; at the other end of a veth one must be \
          attached, such as the server's or `maser bench --echo`"
     )]
     SendsNone(String),

@@ -198,6 +198,7 @@ impl Programs {
         let seen = self.look_at_samples(step, kept)?;
         let [forged, broken] = seen.of(verdicts[0]);
         figures.inspected = Some(seen.inspected);
+        figures.broken = broken;
         let counts = &mut figures.counts;
         counts.sent = sent;
         counts.not_sent = not_sent;
@@ -410,9 +411,12 @@ fn attach(object: &mut Object, name: &str, interface: &str) -> Result<OwnedFd, X
     let doing = format!("{name} at {interface}");
     let number = bpf::interface_number(interface).map_err(system(doing.clone()))?;
     let program = program(object, name).map_err(failed(&doing))?;
-    bpf::link_xdp(program.as_fd(), number, XdpMode::Native)
-        .or_else(|_| bpf::link_xdp(program.as_fd(), number, XdpMode::Generic))
-        .map_err(system(doing))
+    let link = bpf::link_xdp(program.as_fd(), number, XdpMode::Native)
+        .or_else(|_| bpf::link_xdp(program.as_fd(), number, XdpMode::Generic));
+    link.map_err(|error| match netlink::xdp_program(interface) {
+        Ok(Some(_)) => XdpError::Taken(interface.to_owned()),
+        _ => system(doing)(error),
+    })
 }
 
 fn program<'a>(object: &'a mut Object, name: &str) -> libbpf_rs::Result<ProgramMut<'a>> {
