@@ -168,12 +168,14 @@ fn client(bytes: &[u8]) -> Option<Client> {
     client.drops = word(36)?;
     client.interval = Interval::from_steps(short(40)?);
     client.interval_unanswered = Interval::from_steps(short(42)?);
-    client.answered = *bytes.get(44)? != 0;
+    client.answered = *bytes.get(45)? & ANSWERED_LAST != 0;
     (client.last_hit_ns != 0).then_some(client)
 }
 
 /// Where hits and drops are in a client's bytes.
 pub(super) const CLIENT_HITS: Range<usize> = 32..40;
+/// Of a client's rights: its last request was not refused for coming too soon.
+const ANSWERED_LAST: u8 = 4;
 /// Bytes of `struct client`.
 const CLIENT_LEN: usize = 48;
 /// Of a set.

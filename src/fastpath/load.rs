@@ -95,7 +95,7 @@ impl Program {
             .then(|| Ok((map(&object, "keys")?, map(&object, "uses")?)));
         let maps = Maps {
             records: map(&object, "records")?,
-            current: map(&object, "current")?,
+            current: map(&object, ".data.current")?,
             counters: map(&object, "counters")?,
             served: map(&object, "served")?,
             access: map(&object, "access")?,

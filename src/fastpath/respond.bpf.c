@@ -99,13 +99,8 @@ struct {
 	__type(value, struct record);
 } records SEC(".maps");
 
-/* Which record is in force. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, u32);
-} current SEC(".maps");
+/* Which record is in force: a map of its own, whose only value this is. */
+volatile u32 current SEC(".data.current") = 0;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -131,9 +126,11 @@ struct {
 	__type(value, u8);
 } access SEC(".maps");
 
+/* Of a kind that begins on a page, for the sake of the lines of the cache: a set is three of them. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, u32);
 	__type(value, struct client_set);
 } clients SEC(".maps");
@@ -143,13 +140,10 @@ struct {
  * verified for a processor that minds, it is refused, and those are old.
  */
 struct ntp {
-	u8 first;
-	u8 stratum;
-	signed char poll;
-	signed char precision;
-	u32 root_delay;
-	u32 root_dispersion;
-	u32 reference_id;
+	/* Leap, version, mode; stratum, poll, precision; root delay. */
+	u64 first;
+	/* Root dispersion, reference id. */
+	u64 root;
 	u64 reference;
 	u64 origin;
 	u64 receive;
@@ -210,8 +204,20 @@ INLINE u16 fold(u64 sum)
 	return (u16)sum;
 }
 
+/* Whether a sum is what that of a datagram with its checksum must be: a multiple of 65535, told by the inverse of that. */
+INLINE int is_right(u64 sum)
+{
+	return sum * 0xfffefffefffeffff <= 0x0001000100010001;
+}
+
 /* Nanoseconds in units of 2^-32 s; up to 16 s. */
 INLINE u64 fraction(u64 ns)
+{
+	return ns * 1152921505 >> 28;
+}
+
+/* The same of less than nothing, too; up to 8 s. */
+INLINE s64 fraction_of(s64 ns)
 {
 	return ns * 1152921505 >> 28;
 }
@@ -222,15 +228,14 @@ INLINE u64 served_at(const struct record *record, s64 elapsed)
 	return record->served + elapsed + (elapsed * record->slope >> 32);
 }
 
+/* Chance that nobody need not foresee: the upper half of a linear congruence (Knuth's). */
 INLINE u32 chance(struct counts *counts)
 {
 	u64 state = counts->chance;
 
 	if (!state)
 		state = (u64)seed() << 32 | 1;
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
+	state = state * 6364136223846793005 + 1442695040888963407;
 	counts->chance = state;
 	return state >> 32;
 }
@@ -331,14 +336,14 @@ INLINE u64 sum_words(const void *from, u32 words)
 /* What of a datagram's checksum covers neither the checksum itself nor the payload: the same for request and reply. */
 INLINE u64 outer_sum(const struct request *request)
 {
-	const struct udphdr *udp = request->udp;
+	const u32 *ports = (const void *)request->udp;
 	u64 sum = request->is_v6 ? sum_words(&((struct ipv6hdr *)request->ip)->saddr, 8)
 				 : sum_words(&((struct iphdr *)request->ip)->saddr, 2);
 
-	return sum + swap32(IPPROTO_UDP) + udp->len + udp->source + udp->dest + udp->len;
+	return sum + swap32(IPPROTO_UDP) + *ports + 2 * (u64)request->udp->len;
 }
 
-/* The sum of header and MAC; where that begins in the middle of a 16-bit word's pair does not matter to the sum. */
+/* The sum of header and MAC. */
 INLINE u64 payload_sum(const struct ntp *ntp, const struct mac *mac)
 {
 	u64 sum = sum_words(ntp, 12);
@@ -347,15 +352,21 @@ INLINE u64 payload_sum(const struct ntp *ntp, const struct mac *mac)
 }
 
 /* log2 of nanoseconds in steps of 1/256 of a second's octave, as the sockets' table of clients has it. */
+INLINE short steps_of(u64 ns)
+{
+	u32 exponent = 63 - __builtin_clzll(ns);
+
+	return (short)(exponent << 8) + (short)((ns << (63 - exponent)) >> 55 & 0xff) - 7654;
+}
+
+/* The shortest interval there is. */
+#define SHORTEST_NS 31250000
+
+/* The mean of a client's intervals, with the last. */
 INLINE short interval_after(short mean, u64 elapsed_ns)
 {
-	u32 exponent;
-	short latest;
+	short latest = elapsed_ns <= SHORTEST_NS ? steps_of(SHORTEST_NS) : steps_of(elapsed_ns);
 
-	if (elapsed_ns < 31250000)
-		elapsed_ns = 31250000;
-	exponent = 63 - __builtin_clzll(elapsed_ns);
-	latest = (short)(exponent << 8) + (short)((elapsed_ns << (63 - exponent)) >> 55 & 0xff) - 7654;
 	if (mean == 32767)
 		return latest;
 	/* A quarter of the way, rounded towards where it was. */
@@ -411,7 +422,7 @@ INLINE u32 way_for(struct client_set *set, const struct address *from)
 	client->last_hit_ns = client->full_at_ns = 0;
 	client->hits = client->drops = 0;
 	client->interval = client->interval_unanswered = 32767;
-	client->answered = 1;
+	client->may = ANSWERED_LAST;
 	client->rights = 0;
 	return oldest;
 }
@@ -425,7 +436,7 @@ INLINE enum verdict admit(struct counts *counts, const struct record *record, st
 	if (client->last_hit_ns) {
 		u64 elapsed = now - client->last_hit_ns;
 
-		if (client->answered)
+		if (client->may & ANSWERED_LAST)
 			client->interval = interval_after(client->interval, elapsed);
 		else
 			client->interval_unanswered = interval_after(client->interval_unanswered, elapsed);
@@ -436,7 +447,7 @@ INLINE enum verdict admit(struct counts *counts, const struct record *record, st
 	if (!record->interval_ns)
 		return ANSWER;
 	full_at = client->full_at_ns > now ? client->full_at_ns : now;
-	client->answered = 1;
+	client->may |= ANSWERED_LAST;
 	if (full_at - now <= record->tolerance_ns) {
 		client->full_at_ns = full_at + record->interval_ns;
 		return ANSWER;
@@ -445,7 +456,7 @@ INLINE enum verdict admit(struct counts *counts, const struct record *record, st
 	leaks = one_in(counts, record->leak_log2) != impatient;
 	if (leaks)
 		return ANSWER;
-	client->answered = 0;
+	client->may &= ~ANSWERED_LAST;
 	if (client->drops != ~0U)
 		client->drops++;
 	return record->kod_log2 && one_in(counts, record->kod_log2) ? KISS_OF_DEATH : SILENCE;
@@ -466,7 +477,7 @@ INLINE int digest(struct key *key, struct first_block *first, const struct ntp *
 
 	if (!scratch || !cipher)
 		return 0;
-	__builtin_memcpy(scratch->text, ntp, 48);
+	__builtin_memcpy(scratch->text, ntp, sizeof(*ntp));
 	scratch->text[4] ^= key->subkey[0];
 	scratch->text[5] ^= key->subkey[1];
 	block[0] = scratch->text[0];
@@ -496,30 +507,23 @@ INLINE int digest(struct key *key, struct first_block *first, const struct ntp *
 /* The way back: addresses and ports change places. */
 INLINE void turn(struct request *request, const struct record *record)
 {
-	u16 port = request->udp->source, *from = (u16 *)request->eth->h_source, *to = (u16 *)request->eth->h_dest;
+	u64 *macs = (void *)request->eth, first = macs[0];
+	u32 *rest = (void *)(macs + 1), second = *rest, *ports = (void *)request->udp;
 
-#pragma unroll
-	for (int at = 0; at < 3; at++) {
-		u16 part = from[at];
-
-		from[at] = to[at];
-		to[at] = part;
-	}
-	request->udp->source = request->udp->dest;
-	request->udp->dest = port;
+	macs[0] = first >> 48 | (u64)second << 16 | first << 48;
+	*rest = first >> 16;
+	*ports = *ports >> 16 | *ports << 16;
 	if (!request->is_v6) {
-		struct iphdr *ip = request->ip;
-		u32 from = ip->saddr;
-
-		ip->saddr = ip->daddr;
-		ip->daddr = from;
-		ip->tos = record->dscp << 2;
-		ip->ttl = 64;
+		u32 *words = request->ip, from = words[3], to = words[4];
 		/* As the kernel's own: not to be fragmented, so without a number. */
-		ip->id = 0;
-		ip->frag_off = swap16(0x4000);
-		ip->check = 0;
-		ip->check = ~fold(sum_words(ip, 5));
+		u32 flags = swap32(0x4000), hops = 64 | IPPROTO_UDP << 8;
+		u32 head = (words[0] & 0xffff00ff) | (u32)record->dscp << 10;
+
+		words[0] = head;
+		words[1] = flags;
+		words[2] = hops | (u32)(u16)~fold((u64)head + flags + hops + from + to) << 16;
+		words[3] = to;
+		words[4] = from;
 	} else {
 		struct ipv6hdr *ip = request->ip;
 		struct in6_addr from = ip->saddr;
@@ -534,11 +538,8 @@ INLINE void turn(struct request *request, const struct record *record)
 
 INLINE const struct record *current_record(void)
 {
-	u32 zero = 0, which, *place = map_lookup(&current, &zero);
+	u32 which = current;
 
-	if (!place)
-		return 0;
-	which = *place;
 	return map_lookup(&records, &which);
 }
 
@@ -574,26 +575,31 @@ INLINE void note_residence(struct counts *counts, u32 is_signed, u64 ns)
 		*takes_ns += *takes_ns >> 6;
 }
 
-/* Writes all of the reply but its transmit timestamp over the request; `elapsed` is of the arrival. */
-INLINE void write_reply(const struct record *record, struct ntp *ntp, s64 elapsed, u32 fuzz, int kiss)
+/* Makes the reply of the request, with its arrival so long after the record's base, and its departure as long again. */
+INLINE void make_reply(const struct record *record, struct ntp *ntp, s64 elapsed, s64 takes, u32 fuzz, int kiss)
 {
-	u8 version = ntp->first >> 3 & 7, reply_mode = (ntp->first & 7) == 1 ? 2 : 4;
-	signed char poll = ntp->poll > record->poll_min ? ntp->poll : record->poll_min;
-	u64 origin = ntp->transmit;
+	const struct ntp *reply = (const void *)record->header;
+	u64 version = ntp->first & 0x38, mode = (ntp->first & 7) == 1 ? 2 : 4, first = reply->first;
+	u64 origin = swap64(ntp->transmit), arrival = served_at(record, elapsed);
+	signed char poll = ntp->first >> 16;
 	s64 dispersion = record->root_dispersion;
+	u32 reference_id = reply->root >> 32;
 
-	dispersion += elapsed * record->dispersion_rate >> 32;
-	__builtin_memcpy(ntp, record->header, sizeof(*ntp));
-	ntp->first = (record->header[0] & 0xc0) | version << 3 | reply_mode;
-	ntp->poll = poll;
-	ntp->root_dispersion = swap32((u32)((u64)(dispersion + 0xffff) >> 16));
+	if (poll < record->poll_min)
+		poll = record->poll_min;
 	if (kiss) {
-		ntp->first |= 0xc0;
-		ntp->stratum = 0;
-		ntp->reference_id = swap32(0x52415445); /* RATE */
+		/* No leap is known, no stratum. */
+		first = (first & ~0xff00ULL) | 0xc0;
+		reference_id = swap32(0x52415445); /* RATE */
 	}
-	ntp->origin = origin;
-	ntp->receive = swap64(fuzzed(served_at(record, elapsed), fuzz, 1, swap64(origin)));
+	dispersion += elapsed * record->dispersion_rate >> 32;
+	ntp->first = (first & ~0xff003fULL) | version | mode | (u64)(u8)poll << 16;
+	ntp->root = swap32((u32)((u64)(dispersion + 0xffff) >> 16)) | (u64)reference_id << 32;
+	ntp->reference = reply->reference;
+	ntp->origin = ntp->transmit;
+	ntp->receive = swap64(fuzzed(arrival, fuzz & record->fuzz_mask, 1, origin));
+	fuzz = fuzz >> 16 | fuzz << 16;
+	ntp->transmit = swap64(fuzzed(arrival + takes, fuzz & record->fuzz_mask, 0, origin));
 }
 
 /* Who asks, and whom. */
@@ -644,9 +650,18 @@ INLINE int is_served(struct counts *counts, const struct record *record, const s
 	return 1;
 }
 
+/* Whether this is a request to be looked at more closely. */
+INLINE u32 looks(struct counts *counts, u64 now)
+{
+	if (counts->turn++ % SAMPLE && now - counts->looked_at_ns < LOOK_NS)
+		return 0;
+	counts->looked_at_ns = now;
+	return 1;
+}
+
 /*
  * Whether the record is what the timekeeper would say now: it is not too old, and nobody has set the system clock, or its
- * distance to TAI, since. The second is looked at for one request in SAMPLE.
+ * distance to TAI, since. The second is looked at now and then.
  */
 INLINE int is_true(struct counts *counts, const struct record *record, u64 now, u32 sampled)
 {
@@ -675,14 +690,15 @@ int respond(struct xdp_md *ctx)
 {
 	const struct record *record = current_record();
 	struct request request;
-	u32 zero = 0, sampled, fuzz;
+	u32 zero = 0, sampled;
 	struct counts *counts = map_lookup(&counters, &zero);
 	struct ntp *ntp;
 	struct client_set *set = 0;
 	struct client *client;
 	u32 way = WAYS;
 	u8 may, first;
-	u64 now, outer, departure;
+	u64 now, outer;
+	s64 takes;
 	u16 check;
 	enum verdict verdict = ANSWER;
 	enum shape shape;
@@ -696,14 +712,21 @@ int respond(struct xdp_md *ctx)
 	shape = parse(ctx, record, &request);
 	if (shape == FOREIGN)
 		return XDP_PASS;
+	read_addresses(&request);
+	if (record->has_clients) {
+		set = set_of_client(&request.from);
+		if (!set)
+			return XDP_PASS;
+		/* It is mostly far away. Nothing waits for a write: the line is on its way while the clock is read. */
+		set->ways[0].fetched = 1;
+	}
 	now = ktime_ns();
-	sampled = counts->turn++ % SAMPLE == 0;
+	sampled = looks(counts, now);
 	if (!is_true(counts, record, now, sampled))
 		return pass(counts, record, STALE, now);
 	if (shape == ODD || !is_plain(&request))
 		return pass(counts, record, FOR_SOCKETS, now);
 	ntp = request.ntp;
-	read_addresses(&request);
 	if (is_forged(&request) || !is_served(counts, record, &request.to)) {
 		counts->passed[OTHER_ADDRESS]++;
 		return XDP_PASS;
@@ -726,18 +749,14 @@ int respond(struct xdp_md *ctx)
 	outer = outer_sum(&request);
 	check = request.udp->check;
 	/* IPv4 may do without one. */
-	if (check ? fold(outer + check + payload_sum(ntp, mac)) != 0xffff : request.is_v6)
+	if (check ? !is_right(outer + check + payload_sum(ntp, mac)) : request.is_v6)
 		return pass(counts, record, CHECKSUM, now);
 	counts->kinds[(first & 0x3f) | (request.is_v6 ? 64 : 0)]++;
-	if (record->has_clients) {
-		set = set_of_client(&request.from);
-		if (!set)
-			return pass(counts, record, FOR_SOCKETS, now);
+	if (set)
 		way = way_of(set, &request.from);
-	}
 	may = record->everybody[request.is_v6 & 1];
 	if (!may && set && way < WAYS && set->ways[way].rights == record->rights)
-		may = set->ways[way].may;
+		may = set->ways[way].may & (MAY_ASK | MUST_SIGN);
 	else if (!may)
 		may = rights(&request);
 	if (!(may & MAY_ASK))
@@ -750,7 +769,7 @@ int respond(struct xdp_md *ctx)
 		if (way >= WAYS)
 			way = way_for(set, &request.from);
 		client = &set->ways[way & (WAYS - 1)];
-		client->may = may;
+		client->may = (client->may & ANSWERED_LAST) | may;
 		client->rights = record->rights;
 		verdict = admit(counts, record, client, now);
 		if (verdict == SILENCE)
@@ -763,13 +782,10 @@ int respond(struct xdp_md *ctx)
 			return drop(counts, BAD_MAC);
 		use->count++;
 	}
-	fuzz = chance(counts);
-	write_reply(record, ntp, fraction(now - record->base_ns), fuzz & record->fuzz_mask, verdict == KISS_OF_DEATH);
+	/* In so little time, by how much the two clocks differ in speed does not matter. */
+	takes = fraction_of((s64)counts->takes_ns[use ? 1 : 0] + record->departure_ns);
+	make_reply(record, ntp, fraction(now - record->base_ns), takes, chance(counts), verdict == KISS_OF_DEATH);
 	turn(&request, record);
-	departure = now + counts->takes_ns[use ? 1 : 0] + record->departure_ns;
-	fuzz = (fuzz >> 16 | fuzz << 16) & record->fuzz_mask;
-	ntp->transmit = swap64(fuzzed(served_at(record, fraction(departure - record->base_ns)), fuzz, 0,
-				      swap64(ntp->origin)));
 	if (use) {
 		if (!digest(key, &use->replied, ntp, expected))
 			return drop(counts, BAD_MAC);

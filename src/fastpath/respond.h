@@ -23,6 +23,8 @@ struct prefix {
 enum {
 	MAY_ASK = 1,
 	MUST_SIGN = 2,
+	/* In `struct client` alone: its last request was not refused for coming too soon. */
+	ANSWERED_LAST = 4,
 };
 
 /*
@@ -106,8 +108,9 @@ struct client {
 	u32 drops;
 	short interval;
 	short interval_unanswered;
-	u8 answered;
-	/* What it may, as long as the record's `rights` are these; 0: not known. */
+	/* Is written to have the line fetched; nobody reads it. */
+	u8 fetched;
+	/* What it may, as long as the record's `rights` are these (0: not known), and ANSWERED_LAST. */
 	u8 may;
 	u16 rights;
 };
@@ -192,9 +195,10 @@ struct counts {
 	u64 passed_full_at_ns;
 	/* How long an answer takes here, in the mean: unsigned, signed. */
 	u64 takes_ns[2];
-	/* Of chance (xorshift). */
+	/* Of chance. */
 	u64 chance;
-	/* Requests; one in SAMPLE is looked at more closely. */
+	/* Requests, and the last that was looked at more closely: one in SAMPLE is, and the first after LOOK_NS. */
+	u64 looked_at_ns;
 	u32 turn;
 	/* The address asked last, and the record's `addresses` then. */
 	u32 addresses;
@@ -204,7 +208,8 @@ struct counts {
 };
 
 enum {
-	SAMPLE = 8,
+	SAMPLE = 32,
+	LOOK_NS = 1000000,
 };
 
 /* What the node hands over to make a key of. */

@@ -11,6 +11,7 @@ use crate::sys::clock;
 pub(super) const COURSE_LEN: usize = 208;
 /// Places of the ring: all requests that are waited for, and of signed ones all that there are.
 const RING_LEN_MIN: u32 = 1 << 12;
+const FLIGHT_LEN_MIN: u32 = 1 << 10;
 const RING_LEN: u32 = 1 << 18;
 const RING_LEN_MAX: u32 = 1 << 22;
 /// Replies that are kept whole.
@@ -35,8 +36,16 @@ pub(super) fn ring_len(step: &XdpStep<'_>) -> u32 {
         (Load::Open { .. }, Some(_)) => (open as u32)
             .clamp(RING_LEN_MIN, RING_LEN)
             .next_power_of_two(),
-        (Load::Closed { .. }, _) => RING_LEN,
+        // A ring that leaves the processor's caches alone: what is measured is the server.
+        (Load::Closed { in_flight }, None) => rooms(in_flight).clamp(FLIGHT_LEN_MIN, RING_LEN_MAX),
+        (Load::Closed { in_flight }, Some(_)) => rooms(in_flight).clamp(RING_LEN_MIN, RING_LEN),
     }
+}
+
+/// Room for so many in flight, and for the next ones while some are lost.
+fn rooms(in_flight: usize) -> u32 {
+    let rooms = in_flight.saturating_mul(4).checked_next_power_of_two();
+    rooms.map_or(u32::MAX, |rooms| u32::try_from(rooms).unwrap_or(u32::MAX))
 }
 
 /// Bytes of a frame.

@@ -347,6 +347,7 @@ INLINE int take(struct xdp_md *ctx, const struct course *course, const struct nt
 	struct second *series;
 	enum verdict verdict;
 	u64 now = ktime_ns(), name, number, latency;
+	u32 luck;
 	s64 sent;
 
 	if (!counts || !asker)
@@ -384,8 +385,10 @@ INLINE int take(struct xdp_md *ctx, const struct course *course, const struct nt
 		return XDP_DROP;
 	latency = now - request->intended_ns;
 	note_time(&latencies, latency);
-	/* An echo has no timestamps of its own. */
-	if (ntp->receive) {
+	/* By chance: one in so many by turns would always meet the same of a server's workers. */
+	luck = chance();
+	/* An echo has no timestamps of its own. With so many in flight, what counts is how many: few are looked at. */
+	if (ntp->receive && (course->interval || luck % 16 == 0)) {
 		sent = unix_ns(swap64(ntp->transmit));
 		note_error(&transmit_errors, (s64)now + course->utc_ahead_ns - sent);
 		note_error(&residences, sent - unix_ns(swap64(ntp->receive)));
@@ -396,8 +399,7 @@ INLINE int take(struct xdp_md *ctx, const struct course *course, const struct nt
 		if (latency > series->latency_max_ns)
 			series->latency_max_ns = latency;
 	}
-	/* By chance: one in so many by turns would always meet the same of a server's workers. */
-	if ((u64)chance() * course->sample_every >> 32 == 0) {
+	if ((u64)luck * course->sample_every >> 32 == 0) {
 		place = __sync_fetch_and_add(&asker->samples, 1) % SAMPLES;
 		sample = map_lookup(&samples, &place);
 		if (sample) {
