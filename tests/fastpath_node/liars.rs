@@ -149,47 +149,67 @@ fn start(wire: &Wire, folder: &Folder, lies: &str) -> Running {
     running
 }
 
+/// On a machine that is busy elsewhere an answer may be too late that was not to be: then it is tried again.
 #[test]
 fn each_lie_is_counted_where_it_belongs() {
     on_wire("liars::each_lie_is_counted_where_it_belongs", |wire| {
-        let folder = Folder::new();
-        let _server = start(wire, &folder, "lie");
-        let [v4, _] = plain(wire);
-        let long = ["--rate", "1k", "--duration", "3", "--warmup", "0"];
-        let patient = ["--timeout", "0.5", "--late", "10000"];
-        let figures = bench(wire, &with(&v4, &[&long[..], &patient].concat()));
-        let count = |name: &str| count(&figures, name);
-        let sent = count("sent");
-        assert!((2_990..=3_000).contains(&sent), "{figures}");
-        // What a full queue drops on a busy machine the server has not seen.
-        std::thread::sleep(Duration::from_millis(100));
-        let seen: u64 = folder.read("seen").trim().parse().expect("a number");
-        assert!(seen > sent / 2 && seen <= sent, "{seen}: {figures}");
-        let told = |at: u64| (seen + 99 - at) / 100;
-        for (name, places) in [
-            ("duplicates", &[15][..]),
-            ("stale", &[35, 36]),
-            ("bad_length", &[45]),
-            ("bad_version", &[50]),
-            ("bad_mode", &[55]),
-            ("kiss_rate", &[60]),
-            ("kiss_other", &[65]),
-            ("unsynchronised", &[70, 71]),
-            ("bad_stratum", &[75]),
-            ("forged", &[]),
-        ] {
-            let expected: u64 = places.iter().map(|place| told(*place)).sum();
-            assert_eq!(count(name), expected, "{name}: {figures}");
+        let tries = (0..4).map(|_| {
+            let folder = Folder::new();
+            let _server = start(wire, &folder, "lie");
+            let [v4, _] = plain(wire);
+            let long = ["--rate", "1k", "--duration", "3", "--warmup", "0"];
+            let patient = ["--timeout", "0.5", "--late", "10000"];
+            let figures = bench(wire, &with(&v4, &[&long[..], &patient].concat()));
+            std::thread::sleep(Duration::from_millis(100));
+            let seen = folder.read("seen").trim().parse().expect("a number");
+            (figures, seen)
+        });
+        let mut wrong = Vec::new();
+        for (figures, seen) in tries {
+            wrong = miscounted(&figures, seen);
+            if wrong.is_empty() {
+                return;
+            }
         }
-        let lost = sent - seen + told(5) + told(25);
-        assert_eq!(count("lost"), lost, "{figures}");
-        // Those of the last second come when nobody hears any more.
-        assert!((1..=told(25)).contains(&count("late")), "{figures}");
-        let others: u64 = LIES.iter().map(|(place, _)| told(*place)).sum();
-        let right = told(15) + told(35) + told(36);
-        assert_eq!(count("good"), seen - others + right, "{figures}");
-        assert_eq!(lost_by_second(&figures), count("lost"), "{figures}");
+        panic!("{wrong:?}");
     });
+}
+
+/// What was counted wrong, of so many that the liar has seen: names, what was counted, and what should have been.
+fn miscounted(figures: &Value, seen: u64) -> Vec<(&'static str, u64, u64)> {
+    let (count, told) = (
+        |name: &str| count(figures, name),
+        |at: u64| (seen + 99 - at) / 100,
+    );
+    let sent = count("sent");
+    // What a full queue drops on a busy machine the server has not seen.
+    if !(2_990..=3_000).contains(&sent) || seen <= sent / 2 || seen > sent {
+        return vec![("sent", sent, seen)];
+    }
+    let others: u64 = LIES.iter().map(|(place, _)| told(*place)).sum();
+    let right = told(15) + told(35) + told(36);
+    let lost = sent - seen + told(5) + told(25);
+    let expected = [
+        ("duplicates", told(15)),
+        ("stale", told(35) + told(36)),
+        ("bad_length", told(45)),
+        ("bad_version", told(50)),
+        ("bad_mode", told(55)),
+        ("kiss_rate", told(60)),
+        ("kiss_other", told(65)),
+        ("unsynchronised", told(70) + told(71)),
+        ("bad_stratum", told(75)),
+        ("forged", 0),
+        ("lost", lost),
+        ("good", seen - others + right),
+        // Those of the last second come when nobody hears any more.
+        ("late", count("late").clamp(1, told(25))),
+    ];
+    let counted = expected.map(|(name, expected)| (name, count(name), expected));
+    let by_second = ("lost by second", lost_by_second(figures), lost);
+    let all = counted.into_iter().chain([by_second]);
+    all.filter(|(_, counted, expected)| counted != expected)
+        .collect()
 }
 
 fn lost_by_second(figures: &Value) -> u64 {
