@@ -134,6 +134,7 @@ fn good_kernel() -> Told {
             }),
             xdp: Ok(XdpFeatures {
                 native: true,
+                sends: true,
                 receive_stamp: true,
             }),
             program: Ok(Some(XdpProgram {

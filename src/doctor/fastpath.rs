@@ -6,6 +6,7 @@ use super::finding::{Finding, Severity};
 use super::nic::{Card, Kind};
 use super::process::Processes;
 use crate::sys::bpf::XdpMode;
+use crate::sys::netlink::{XdpFeatures, XdpProgram};
 
 const AREA: &str = "fastpath";
 /// The functions that the program cannot do without, and those that it signs with; the kernel that has them first.
@@ -245,7 +246,7 @@ pub(super) fn findings(
     real.flat_map(|card| {
         let mut findings = vec![native(card, kernel)];
         findings.extend(program(card, processes));
-        findings.extend(other_end(card));
+        findings.extend(other_end(card, processes));
         findings.extend(frames(card));
         findings.extend(joined(card));
         findings.extend(queues(card, cores));
@@ -333,17 +334,47 @@ fn program(card: &Card, processes: &Processes) -> Option<Finding> {
     })
 }
 
-/// A veth's other end.
-fn other_end(card: &Card) -> Option<Finding> {
-    (card.kind == Kind::Pair).then(|| {
-        Finding::ok(AREA, format!("{} other end", card.name), "cannot be seen from here")
+/// A veth's other end. The driver tells when it would take nothing that a program made. What it says otherwise is no
+/// proof: it counts `gro` there as well, and then queues the answers for somebody who never looks.
+fn other_end(card: &Card, processes: &Processes) -> Option<Finding> {
+    if card.kind != Kind::Pair {
+        return None;
+    }
+    let finding = |found: &str| Finding::ok(AREA, format!("{} other end", card.name), found);
+    let sums = "a client there must sum its datagrams itself, or they are left to the sockets";
+    let told = |finding: Finding, why: String| {
+        finding
             .judged(Severity::Note)
-            .because(
-                "the driver's answer reaches the other end of a veth only where that one has a program in XDP, too; and a \
-                 client there must sum its datagrams itself, or they are left to the sockets",
-            )
+            .because(why)
             .cured_by("ethtool --features OTHER tx off")
-    })
+    };
+    let takes_none = |xdp: &XdpFeatures| xdp.native && !xdp.sends;
+    if !card.driver.xdp.as_ref().is_ok_and(takes_none) {
+        return Some(told(
+            finding("cannot be seen from here"),
+            format!(
+                "the driver's answer reaches the other end of a veth only where that one has a program in XDP, too (`gro` \
+                 there is not enough); and {sums}"
+            ),
+        ));
+    }
+    let none = finding("has no program in XDP").wanting("a program in XDP that passes all");
+    let is_native = |program: &XdpProgram| program.mode == Some(XdpMode::Native);
+    let answers = card.driver.program.as_ref().ok()?.as_ref();
+    if answers.is_some_and(is_native) && processes.server().is_some() {
+        return Some(none.judged(Severity::Broken).because(format!(
+            "a veth loses each answer of the driver's where its other end has none; `fastpath {} generic` needs none there",
+            card.name
+        )));
+    }
+    Some(told(
+        none,
+        format!(
+            "`fastpath {}` would lose all its answers: the driver's reach the other end of a veth only where that one has \
+             one, too, and generic needs none; and {sums}",
+            card.name
+        ),
+    ))
 }
 
 fn frames(card: &Card) -> Option<Finding> {

@@ -14,6 +14,9 @@ use super::{check, named};
 pub struct XdpFeatures {
     /// It runs them by itself, and sends back what they have made an answer of (`basic`).
     pub native: bool,
+    /// It sends frames that a program made elsewhere, at this moment (`ndo-xmit`): some drivers do once a program is
+    /// attached, and a veth once its other end would take them, having a program or `gro` on.
+    pub sends: bool,
     /// It tells them the card's stamp of a frame's receipt (`timestamp`).
     pub receive_stamp: bool,
 }
@@ -35,18 +38,17 @@ pub fn xdp_features(interface: &str) -> io::Result<XdpFeatures> {
     let (features, metadata) = abilities(interface)?;
     Ok(XdpFeatures {
         native: features & NETDEV_XDP_ACT_BASIC != 0,
+        sends: features & NETDEV_XDP_ACT_NDO_XMIT != 0,
         receive_stamp: metadata & NETDEV_XDP_RX_METADATA_TIMESTAMP != 0,
     })
 }
 
-/// Whether an interface sends frames that a program made elsewhere, at this moment (Linux 6.3): some drivers do once a
-/// program is attached, and a veth once its other end would take them.
+/// Whether an interface sends frames that a program made elsewhere: [`XdpFeatures::sends`] alone.
 ///
 /// # Errors
 /// As of [`xdp_features`].
 pub fn xdp_sends(interface: &str) -> io::Result<bool> {
-    let (features, _) = abilities(interface)?;
-    Ok(features & NETDEV_XDP_ACT_NDO_XMIT != 0)
+    Ok(xdp_features(interface)?.sends)
 }
 
 /// Whether an interface is up, and something at its other end: `IFF_RUNNING`.

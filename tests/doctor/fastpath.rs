@@ -267,8 +267,71 @@ fn this_kernel_tells_of_a_veth_and_of_the_program_at_it() {
     assert!(xdp.found.starts_with("native"), "{xdp:?}");
     let other = named(&all, &format!("{near} other end"));
     assert!(other.command.contains("tx off"), "{other:?}");
+    if driver.xdp.is_ok() {
+        assert_eq!(other.found, "has no program in XDP");
+    }
     assert_eq!(driver.program, Ok(None));
     assert!(driver.joins.is_ok_and(|joins| !joins.on));
+}
+
+/// A kernel whose only card is an end of a veth.
+struct Pair(Driver);
+
+impl Kernel for Pair {
+    fn clock(&self) -> Fact<KernelClock> {
+        good_kernel().clock()
+    }
+
+    fn driver(&self, _: &str) -> Driver {
+        self.0.clone()
+    }
+}
+
+#[test]
+fn a_veth_loses_answers_where_its_other_end_has_no_program() {
+    let tree = Tree::good();
+    tree.write(&[
+        ("sys/class/net/veth0/type", "1\n"),
+        ("sys/class/net/veth0/flags", "0x1003\n"),
+        ("sys/class/net/veth0/operstate", "up\n"),
+        ("sys/class/net/veth0/ifindex", "5\n"),
+        ("sys/class/net/veth0/iflink", "6\n"),
+    ]);
+    let told = |tree: &Tree, native, sends, mode: Option<XdpMode>| {
+        let kernel = Pair(Driver {
+            xdp: Ok(XdpFeatures {
+                native,
+                sends,
+                receive_stamp: false,
+            }),
+            program: Ok(mode.map(|mode| XdpProgram {
+                id: Some(7),
+                mode: Some(mode),
+            })),
+            ..good_kernel().eth0
+        });
+        named(&findings(tree, &kernel), "veth0 other end")
+    };
+    let (native, generic) = (Some(XdpMode::Native), Some(XdpMode::Generic));
+    let lost = told(&tree, true, false, native);
+    assert_eq!(lost.severity, Severity::Broken);
+    assert_eq!(lost.found, "has no program in XDP");
+    assert!(lost.why.contains("`fastpath veth0 generic`"), "{lost:?}");
+    // It may be there; or the driver refuses, and nothing is sent that could be lost.
+    for (native, sends, mode) in [(true, true, native), (false, false, generic)] {
+        let open = told(&tree, native, sends, mode);
+        assert_eq!(open.severity, Severity::Note);
+        assert_eq!(open.found, "cannot be seen from here");
+    }
+    // Nothing is lost yet.
+    for mode in [None, generic] {
+        let warned = told(&tree, true, false, mode);
+        assert_eq!(warned.severity, Severity::Note);
+        assert!(warned.why.contains("would lose"), "{warned:?}");
+    }
+    tree.write(&[("proc/net/udp", "")]);
+    let nobody = told(&tree, true, false, native);
+    assert_eq!(nobody.severity, Severity::Note);
 }
 
 /// A kernel that says nothing at all breaks nothing.
