@@ -111,7 +111,7 @@ fn chronyd_answers_interleaved_clients_in_interleaved_mode() {
 
 #[test]
 fn hostile_requests_are_told_apart_from_honest_ones() {
-    let mix = "basic=50,malformed=10,badmac=10,unknownkey=10,replay=20";
+    let mix = "basic=40,extension=10,malformed=10,badmac=10,unknownkey=10,replay=20";
     let plan = [
         "--rate",
         "2k",
@@ -138,7 +138,8 @@ fn hostile_requests_are_told_apart_from_honest_ones() {
         .collect();
     // A server without state answers a replay: it is a good request.
     let expected = [
-        ("basic", Some(1000)),
+        ("basic", Some(800)),
+        ("extension", Some(200)),
         ("malformed", Some(0)),
         ("badmac", Some(0)),
         ("unknownkey", Some(0)),

@@ -19,6 +19,9 @@ use crate::wire::{HEADER_LEN, NtpTimestamp};
 
 /// Longest request that is sent: a header and a MAC of SHA512.
 const REQUEST_LEN_MAX: usize = HEADER_LEN + 4 + 64;
+/// An extension field of a type left to experiments (RFC 9748), as short as the last one may be (RFC 7822).
+const EXPERIMENTAL: u16 = 0xf0ff;
+const EXTENSION_LEN: u16 = 28;
 /// The kernel stamps the departure of a request this often at most.
 const SAMPLE_EVERY_NS: u64 = 500_000;
 /// How often its stamps are taken out of the error queues.
@@ -336,6 +339,12 @@ impl<'a> Driver<'a> {
                 packet[HEADER_LEN..HEADER_LEN + 4].copy_from_slice(&0xfffe_fffdu32.to_be_bytes());
                 packet[HEADER_LEN + 4] = 1;
                 HEADER_LEN + 20
+            }
+            (Kind::Extension, _) => {
+                packet[HEADER_LEN..HEADER_LEN + 2].copy_from_slice(&EXPERIMENTAL.to_be_bytes());
+                packet[HEADER_LEN + 2..HEADER_LEN + 4]
+                    .copy_from_slice(&EXTENSION_LEN.to_be_bytes());
+                HEADER_LEN + usize::from(EXTENSION_LEN)
             }
             (Kind::Malformed, _) => HEADER_LEN - 1 - self.chance.bits() as usize % 40,
             _ => HEADER_LEN,

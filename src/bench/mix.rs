@@ -13,6 +13,8 @@ pub enum Kind {
     Signed,
     /// 48 bytes of a client in interleaved mode (RFC 9769).
     Interleaved,
+    /// With an extension field that nobody knows (RFC 7822), which a server is to pass over; version 4.
+    Extension,
     /// Hostile: a length that no request has.
     Malformed,
     /// Hostile: a known key, and a MAC of chance.
@@ -27,10 +29,11 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Basic,
         Self::Signed,
         Self::Interleaved,
+        Self::Extension,
         Self::Malformed,
         Self::BadMac,
         Self::UnknownKey,
@@ -44,6 +47,7 @@ impl Kind {
             Self::Basic => "basic",
             Self::Signed => "signed",
             Self::Interleaved => "interleaved",
+            Self::Extension => "extension",
             Self::Malformed => "malformed",
             Self::BadMac => "badmac",
             Self::UnknownKey => "unknownkey",
@@ -54,7 +58,10 @@ impl Kind {
 
     /// Whether a server owes it an answer, so that none is a loss.
     pub const fn is_honest(self) -> bool {
-        matches!(self, Self::Basic | Self::Signed | Self::Interleaved)
+        matches!(
+            self,
+            Self::Basic | Self::Signed | Self::Interleaved | Self::Extension
+        )
     }
 
     /// Whether it takes a key to make one.

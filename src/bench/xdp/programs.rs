@@ -136,9 +136,10 @@ impl Programs {
         while now_ns < step.moments.end_ns {
             self.ask(&frame, repeat)?;
             let after_ns = clock::monotonic_ns();
-            // Each call costs the kernel a millisecond of its own, and takes no signal for as long as it lasts.
+            // Before and after each call the kernel waits for all that read its programs: 20 ms, in which nothing leaves.
             let taken_ns = (after_ns - now_ns).max(1);
-            let wanted = u64::from(repeat) * CALL_NS / taken_ns;
+            let left_ns = step.moments.end_ns.saturating_sub(after_ns) + CALL_NS / 100;
+            let wanted = u64::from(repeat) * CALL_NS.min(left_ns) / taken_ns;
             let most = repeat.saturating_mul(4);
             repeat = u32::try_from(wanted)
                 .unwrap_or(most)
@@ -518,7 +519,7 @@ fn system(doing: String) -> impl FnOnce(io::Error) -> XdpError {
 const LIVE_FRAMES: u32 = 1 << 1;
 /// Frames of a call at the least, and how long one is to take.
 const REPEAT_MIN: u32 = 1 << 14;
-const CALL_NS: u64 = 200_000_000;
+const CALL_NS: u64 = 2_000_000_000;
 /// `enum verdict`
 const VERDICTS: usize = 11;
 /// Those of first replies.

@@ -117,7 +117,7 @@ pub(super) struct Bench {
         allow_negative_numbers = true
     )]
     correction: i64,
-    /// What is sent: basic, signed, interleaved; malformed, badmac, unknownkey, replay, spoofed.
+    /// What is sent: basic, signed, interleaved, extension; malformed, badmac, unknownkey, replay, spoofed.
     #[arg(long, value_name = "KIND=SHARE,…")]
     mix: Option<Mix>,
     /// The key of signed requests.
@@ -314,6 +314,12 @@ impl Bench {
                 .any(|kind| kind.needs_key() && mix.has(kind))
         {
             return Err(format!("--mix {mix}: it takes a key: --key KEYFILE:ID"));
+        }
+        if mix.has(Kind::Extension) && self.version != 4 {
+            return Err(format!(
+                "--mix {mix}: extension fields are of version 4, not {}",
+                self.version
+            ));
         }
         let course = match (self.ladder, self.knee) {
             (Some(Rungs(ladder)), _) => Course::Ladder(ladder),
