@@ -95,6 +95,43 @@ pub fn open_pinned(path: &Path) -> io::Result<OwnedFd> {
     Ok(owned(fd))
 }
 
+/// Has a program see so many copies of a frame, as if they had come in at an interface, so many at a time; the kernel
+/// does with each what the program says (Linux 5.18). Those that are sent leave after each `batch`.
+///
+/// # Errors
+/// The kernel's; `EINTR`: a signal has ended it early.
+pub fn send_frames(
+    program: BorrowedFd<'_>,
+    frame: &[u8],
+    interface: u32,
+    repeat: u32,
+    batch: u32,
+) -> io::Result<()> {
+    let length = u32::try_from(frame.len()).map_err(io::Error::other)?;
+    // `struct xdp_md`: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
+    let context = [0, length, 0, interface, 0, 0];
+    let context_len = u32::try_from(size_of_val(&context)).map_err(io::Error::other)?;
+    let [data, data_up] = halves(frame.as_ptr() as u64);
+    let [place, place_up] = halves(context.as_ptr() as u64);
+    let program = number(program.as_raw_fd());
+    let head = [program, 0, length, 0, data, data_up, 0, 0, repeat, 0];
+    let rest = [
+        context_len,
+        0,
+        place,
+        place_up,
+        0,
+        0,
+        TEST_XDP_LIVE_FRAMES,
+        0,
+        batch,
+        0,
+    ];
+    let mut attributes: Vec<u32> = head.into_iter().chain(rest).collect();
+    bpf(PROG_TEST_RUN, &mut attributes).map_err(named("BPF_PROG_TEST_RUN"))?;
+    Ok(())
+}
+
 /// The number of an interface of our network namespace.
 ///
 /// # Errors
@@ -142,11 +179,13 @@ fn halves(number: u64) -> [u32; 2] {
 // linux/bpf.h
 const OBJ_PIN: libc::c_int = 6;
 const OBJ_GET: libc::c_int = 7;
+const PROG_TEST_RUN: libc::c_int = 10;
 const GET_INFO: libc::c_int = 15;
 const LINK_CREATE: libc::c_int = 28;
 const LINK_UPDATE: libc::c_int = 29;
 const LINK_DETACH: libc::c_int = 34;
 const ATTACH_XDP: u32 = 37;
+const TEST_XDP_LIVE_FRAMES: u32 = 1 << 1;
 const LINK_TYPE_XDP: u32 = 6;
 
 #[cfg(test)]

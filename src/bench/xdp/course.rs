@@ -16,6 +16,10 @@ const RING_LEN: u32 = 1 << 18;
 const RING_LEN_MAX: u32 = 1 << 22;
 /// Replies that are kept whole.
 pub(super) const SAMPLES: u32 = 4096;
+/// Frames that the kernel makes at a time.
+const BATCH_MIN: u32 = 8;
+const BATCH_MAX: u32 = 64;
+const BATCH_PER_S: f64 = 4e6;
 const FIRST_PORT: u16 = 20_000;
 const UDP: u8 = 17;
 const HOPS: u8 = 64;
@@ -39,6 +43,20 @@ pub(super) fn ring_len(step: &XdpStep<'_>) -> u32 {
         // A ring that leaves the processor's caches alone: what is measured is the server.
         (Load::Closed { in_flight }, None) => rooms(in_flight).clamp(FLIGHT_LEN_MIN, RING_LEN_MAX),
         (Load::Closed { in_flight }, Some(_)) => rooms(in_flight).clamp(RING_LEN_MIN, RING_LEN),
+    }
+}
+
+/// How many frames the kernel makes at a time. What it sends of them leaves, and arrives, when it has made the last: at a
+/// rate that is not the ceiling, one at a time should.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "rates are positive, and what is too large is bounded"
+)]
+pub(super) fn batch(step: &XdpStep<'_>) -> u32 {
+    match step.plan.load {
+        Load::Open { .. } => ((BATCH_PER_S / step.rate) as u32).clamp(BATCH_MIN, BATCH_MAX),
+        Load::Closed { .. } => BATCH_MAX,
     }
 }
 

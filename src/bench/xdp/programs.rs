@@ -5,9 +5,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::thread;
 use std::time::Duration;
 
-use libbpf_rs::{
-    MapCore as _, MapFlags, MapHandle, Object, ObjectBuilder, OpenObject, ProgramInput, ProgramMut,
-};
+use libbpf_rs::{MapCore as _, MapFlags, MapHandle, Object, ObjectBuilder, OpenObject, ProgramMut};
 
 use super::course::{self, COURSE_LEN, SAMPLES};
 use super::{XdpError, XdpStep};
@@ -131,10 +129,11 @@ impl Programs {
     /// Asks until the end of the step, waits for what is still to come, and tells.
     pub(super) fn run(mut self, step: &XdpStep<'_>) -> Result<(Figures, usize), XdpError> {
         let frame = vec![0; course::frame_len(step)];
+        let batch = course::batch(step);
         let mut repeat = REPEAT_MIN;
         let mut now_ns = clock::monotonic_ns();
         while now_ns < step.moments.end_ns {
-            self.ask(&frame, repeat)?;
+            self.ask(&frame, repeat, batch)?;
             let after_ns = clock::monotonic_ns();
             // Before and after each call the kernel waits for all that read its programs: 20 ms, in which nothing leaves.
             let taken_ns = (after_ns - now_ns).max(1);
@@ -154,24 +153,14 @@ impl Programs {
     }
 
     /// Has the kernel make so many frames for `ask`.
-    fn ask(&mut self, frame: &[u8], repeat: u32) -> Result<(), XdpError> {
-        let length = u32::try_from(frame.len()).unwrap_or(0);
-        // `struct xdp_md`: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
-        let words = [0, length, 0, self.interface, 0, 0];
-        let mut context: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
-        let input = ProgramInput {
-            context_in: Some(&mut context),
-            data_in: Some(frame),
-            flags: LIVE_FRAMES,
-            repeat,
-            ..ProgramInput::default()
-        };
-        let done = program(&mut self.object, "ask").and_then(|ask| ask.test_run(input));
-        match done {
-            Ok(_) => Ok(()),
+    fn ask(&mut self, frame: &[u8], repeat: u32, batch: u32) -> Result<(), XdpError> {
+        let ask = program(&mut self.object, "ask").map_err(failed("sending"))?;
+        match bpf::send_frames(ask.as_fd(), frame, self.interface, repeat, batch) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                Err(system("sending".to_owned())(error))
+            }
             // A signal ends the call early.
-            Err(error) if error.kind() == libbpf_rs::ErrorKind::Interrupted => Ok(()),
-            Err(error) => Err(failed("sending")(error)),
+            _ => Ok(()),
         }
     }
 
@@ -515,8 +504,6 @@ fn system(doing: String) -> impl FnOnce(io::Error) -> XdpError {
     |error| XdpError::Kernel { doing, error }
 }
 
-/// `BPF_F_TEST_XDP_LIVE_FRAMES`
-const LIVE_FRAMES: u32 = 1 << 1;
 /// Frames of a call at the least, and how long one is to take.
 const REPEAT_MIN: u32 = 1 << 14;
 const CALL_NS: u64 = 2_000_000_000;
