@@ -7,7 +7,8 @@ pub struct FastPathConfig {
     pub lines: Vec<FastPathLine>,
     /// `fastpathlimit`
     pub limit: Option<PassedLimit>,
-    /// `fastpathdeparture` in nanoseconds: how much later than it is sealed a reply is on the wire.
+    /// `fastpathdeparture` in nanoseconds: how much later a reply is on the wire than the program and, as long again, the driver
+    /// take.
     pub departure_ns: i32,
 }
 

@@ -26,7 +26,7 @@ pub struct Terms {
     pub tai_ahead_ns: i64,
     /// By the clock that never steps: nothing is answered by the record afterwards.
     pub valid_until_ns: u64,
-    /// How much later than the program ends a reply is on the wire.
+    /// How much later a reply is on the wire than the program and, as long again, the driver take.
     pub departure_ns: i64,
     /// `ratelimit`
     pub rate_limit: Option<RateLimit>,

@@ -46,7 +46,7 @@ struct record {
 	s64 tai_ahead_ns;
 	/* By the same clock: nothing is answered by this record afterwards. */
 	u64 valid_until_ns;
-	/* How much later than the program ends a reply is on the wire, in nanoseconds. */
+	/* How much later than twice the program's time a reply is on the wire, in nanoseconds (`fastpathdeparture`). */
 	s64 departure_ns;
 	/* Bits of a timestamp below the clock's precision. */
 	u64 fuzz_mask;
