@@ -23,6 +23,8 @@ pub struct Attachment {
     link: OwnedFd,
     /// The link's name, if it has one.
     pin: Option<PathBuf>,
+    /// Who is to run the program.
+    asked: FastPathMode,
     /// `None`: as an earlier run has put it there.
     mode: Option<XdpMode>,
     /// The link still has the program of an earlier run.
@@ -30,7 +32,7 @@ pub struct Attachment {
     /// It is to be taken away when this goes.
     ends: bool,
     /// Held while we are there.
-    _lock: UnixDatagram,
+    lock: Option<UnixDatagram>,
 }
 
 impl Attachment {
@@ -54,16 +56,17 @@ impl Attachment {
                     interface: interface.to_owned(),
                     link,
                     pin,
+                    asked: mode,
                     mode: None,
                     is_former: true,
                     ends: false,
-                    _lock: lock,
+                    lock: Some(lock),
                 });
             }
             // A name without a link that does anything.
             let _ = fs::remove_file(path);
         }
-        let (link, mode) = attach(interface, number, mode, program)?;
+        let (link, run_by) = attach(interface, number, mode, program)?;
         let pin = pin.filter(|path| match name(&link, path) {
             Ok(()) => true,
             Err(error) => {
@@ -78,10 +81,11 @@ impl Attachment {
             interface: interface.to_owned(),
             link,
             pin,
-            mode: Some(mode),
+            asked: mode,
+            mode: Some(run_by),
             is_former: false,
             ends: true,
-            _lock: lock,
+            lock: Some(lock),
         })
     }
 
@@ -109,6 +113,29 @@ impl Attachment {
             .map_err(|error| FastPathError::io(self.interface.clone(), error))?;
         self.is_former = false;
         self.ends = true;
+        Ok(())
+    }
+
+    /// Whether the interface has gone, and the link with it: one of the same name may come again.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn is_gone(&self) -> Result<bool, FastPathError> {
+        let number = bpf::interface_of_link(self.link.as_fd());
+        let number = number.map_err(|error| FastPathError::io(self.interface.clone(), error))?;
+        Ok(number == 0)
+    }
+
+    /// Puts the program to the interface that has the name of the one that has gone.
+    ///
+    /// # Errors
+    /// As of [`new`](Self::new).
+    pub fn come_again(&mut self, program: BorrowedFd<'_>) -> Result<(), FastPathError> {
+        // What it held is nobody's now, the name of the link too.
+        self.lock = None;
+        let again = Self::new(&self.interface, self.asked, program)?;
+        self.ends = false;
+        *self = again;
         Ok(())
     }
 

@@ -29,6 +29,8 @@ struct FastPath {
     counters: WorkerCounters,
     /// Read last.
     counts: Cell<ProgramCounts>,
+    /// Why the program is not at its interface any more, as told last.
+    trouble: Option<String>,
 }
 
 /// All interfaces at which the kernel answers for us.
@@ -290,6 +292,7 @@ impl FastPaths {
             if let Err(error) = path.program.serve(&found) {
                 log::error!("fastpath: {error}");
             }
+            path.look_at_interface();
         }
     }
 }
@@ -328,7 +331,35 @@ impl FastPath {
             attachment,
             counters: WorkerCounters::default(),
             counts: Cell::default(),
+            trouble: None,
         })
+    }
+
+    /// Interfaces go and come again: what is of the same name is ours again. Told once, however long it takes.
+    fn look_at_interface(&mut self) {
+        let name = self.attachment.interface();
+        match self.attachment.is_gone() {
+            Ok(false) => return,
+            Ok(true) => {}
+            Err(error) => {
+                log::error!("fastpath {name}: {error}");
+                return;
+            }
+        }
+        let descriptor = self.program.descriptor();
+        let again = descriptor.and_then(|program| self.attachment.come_again(program.as_fd()));
+        let trouble = again.err().map(|error| error.to_string());
+        let name = self.attachment.interface();
+        match &trouble {
+            None => {
+                log::info!("fastpath {name}: the interface is there again, and has the program")
+            }
+            Some(trouble) if self.trouble.as_ref() != Some(trouble) => {
+                log::warn!("fastpath: {trouble}")
+            }
+            Some(_) => {}
+        }
+        self.trouble = trouble;
     }
 
     fn read(&self) {

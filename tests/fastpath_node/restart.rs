@@ -170,3 +170,28 @@ fn without_root_it_goes_on_and_is_taken_away() {
         },
     );
 }
+
+#[test]
+fn an_interface_that_comes_again_has_the_program_again() {
+    on_wire(
+        "restart::an_interface_that_comes_again_has_the_program_again",
+        |wire| {
+            let node = wire.start(&LINES);
+            assert!(Asker::new(CLIENT_V4).has_answer(&[]));
+            for _ in 0..2 {
+                wire.replace();
+                within(Duration::from_secs(10), "it is there", || has_program(wire));
+                let before = by_kernel(&node);
+                let mut asker = Asker::new(CLIENT_V4);
+                within(Duration::from_secs(5), "it answers", || {
+                    asker.has_answer(&[]) && by_kernel(&node) > before
+                });
+                assert!(wire.pins().join(INTERFACE).exists(), "with a name");
+            }
+            let (ended_well, said) = node.end("-TERM");
+            assert!(ended_well && said.contains("is there again"), "{said}");
+            assert!(!has_program(wire), "{said}");
+            assert!(!wire.pins().exists(), "nor is its name there");
+        },
+    );
+}

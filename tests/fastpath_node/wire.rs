@@ -96,23 +96,7 @@ impl Machines {
                 return None;
             }
         }
-        let [node, clients] = &machines.names;
-        run(&format!(
-            "ip link add {INTERFACE} netns {node} type veth peer name {INTERFACE} netns {clients}"
-        ));
-        for (name, v4, v6) in [(node, NODE_V4, NODE_V6), (clients, CLIENT_V4, CLIENT_V6)] {
-            run(&format!("ip -n {name} addr add {v4}/16 dev {INTERFACE}"));
-            run(&format!(
-                "ip -n {name} addr add {v6}/32 dev {INTERFACE} nodad"
-            ));
-            run(&format!("ip -n {name} link set lo up"));
-            run(&format!("ip -n {name} link set {INTERFACE} up"));
-        }
-        // As on a wire: what a veth leaves for a card to do nobody would do.
-        let offloads =
-            format!("ethtool -K {INTERFACE} tx off txvlan off tx-vlan-stag-hw-insert off");
-        let output = tool::run(machines.command(1).args(offloads.split(' ')));
-        assert!(output.status.success(), "{}", tool::said(&output));
+        connect(&machines.names);
         Some(machines)
     }
 
@@ -120,6 +104,26 @@ impl Machines {
     fn command(&self, machine: usize) -> Command {
         inside(&self.names[machine])
     }
+}
+
+/// The wire between the node's machine and the clients'.
+#[track_caller]
+fn connect([node, clients]: &[String; 2]) {
+    run(&format!(
+        "ip link add {INTERFACE} netns {node} type veth peer name {INTERFACE} netns {clients}"
+    ));
+    for (name, v4, v6) in [(node, NODE_V4, NODE_V6), (clients, CLIENT_V4, CLIENT_V6)] {
+        run(&format!("ip -n {name} addr add {v4}/16 dev {INTERFACE}"));
+        run(&format!(
+            "ip -n {name} addr add {v6}/32 dev {INTERFACE} nodad"
+        ));
+        run(&format!("ip -n {name} link set lo up"));
+        run(&format!("ip -n {name} link set {INTERFACE} up"));
+    }
+    // As on a wire: what a veth leaves for a card to do nobody would do.
+    let offloads = format!("ethtool -K {INTERFACE} tx off txvlan off tx-vlan-stag-hw-insert off");
+    let output = tool::run(inside(clients).args(offloads.split(' ')));
+    assert!(output.status.success(), "{}", tool::said(&output));
 }
 
 impl Drop for Machines {
@@ -168,6 +172,15 @@ impl Wire {
     #[track_caller]
     pub(crate) fn here(&self, words: &str) -> String {
         run(words)
+    }
+
+    /// Takes both ends away, and puts others in their place.
+    #[track_caller]
+    pub(crate) fn replace(&self) {
+        self.ip(&format!("link del {INTERFACE}"));
+        let mark = self.node.strip_suffix('a').expect("the node's machine");
+        connect(&[self.node.clone(), format!("{mark}b")]);
+        self.let_pass(INTERFACE);
     }
 
     /// More addresses of the clients.
