@@ -301,26 +301,26 @@ impl Bench {
         Ok((server, address))
     }
 
-    fn plan(&self, target: SocketAddr) -> Result<Plan, String> {
-        let signature = self.key.as_deref().map(signature).transpose()?;
-        let mix = match (&self.mix, &signature) {
-            (Some(mix), _) => mix.clone(),
-            (None, Some(_)) => Mix::only(Kind::Signed),
-            (None, None) => Mix::only(Kind::Basic),
-        };
-        if signature.is_none()
-            && Kind::ALL
-                .into_iter()
-                .any(|kind| kind.needs_key() && mix.has(kind))
-        {
+    /// What is sent, as far as it can be.
+    fn mix(&self, has_key: bool) -> Result<Mix, String> {
+        let usual = if has_key { Kind::Signed } else { Kind::Basic };
+        let mix = self.mix.clone().unwrap_or_else(|| Mix::only(usual));
+        let mut kinds = Kind::ALL.into_iter().filter(|kind| mix.has(*kind));
+        if !has_key && kinds.any(Kind::needs_key) {
             return Err(format!("--mix {mix}: it takes a key: --key KEYFILE:ID"));
         }
-        if mix.has(Kind::Extension) && self.version != 4 {
+        if self.version != 4 && mix.has(Kind::Extension) {
             return Err(format!(
                 "--mix {mix}: extension fields are of version 4, not {}",
                 self.version
             ));
         }
+        Ok(mix)
+    }
+
+    fn plan(&self, target: SocketAddr) -> Result<Plan, String> {
+        let signature = self.key.as_deref().map(signature).transpose()?;
+        let mix = self.mix(signature.is_some())?;
         let course = match (self.ladder, self.knee) {
             (Some(Rungs(ladder)), _) => Course::Ladder(ladder),
             (None, Some(Rungs(ladder))) => Course::Knee(ladder),
