@@ -400,8 +400,7 @@ INLINE u32 way_of(const struct client_set *set, const struct address *from)
 	for (u32 way = 0; way < WAYS; way++) {
 		const struct client *client = &set->ways[way];
 
-		if (client->address.words[1] == from->words[1] && client->address.words[0] == from->words[0] &&
-		    client->last_hit_ns)
+		if (!((client->address.words[1] ^ from->words[1]) | (client->address.words[0] ^ from->words[0])))
 			return way;
 	}
 	return WAYS;
@@ -464,43 +463,47 @@ INLINE enum verdict admit(struct counts *counts, const struct record *record, st
 
 /*
  * AES-CMAC of a header (RFC 4493): the last block of its CBC encryption, where K1 was added to the last block of the
- * text. What the first block comes to is kept: requests of one kind have the same, and so have replies, until the root
- * dispersion has grown. Zero: it could not be made.
+ * text. What the first blocks come to is kept: requests of one kind have the same, those of simple clients in the second
+ * too; and so have replies in the first, until the root dispersion has grown. Zero: it could not be made.
  */
-INLINE int digest(struct key *key, struct first_block *first, const struct ntp *ntp, u64 mac[2])
+INLINE int digest(struct key *key, struct blocks *known, const struct ntp *ntp, u64 mac[2])
 {
 	u32 zero = 0;
 	struct scratch *scratch = map_lookup(&scratches, &zero);
 	struct bpf_crypto_ctx *cipher = key->cipher;
 	struct bpf_dynptr text, iv;
-	u64 block[2];
+	u64 *words, plain[4];
 
 	if (!scratch || !cipher)
 		return 0;
-	__builtin_memcpy(scratch->text, ntp, sizeof(*ntp));
-	scratch->text[4] ^= key->subkey[0];
-	scratch->text[5] ^= key->subkey[1];
-	block[0] = scratch->text[0];
-	block[1] = scratch->text[1];
+	words = scratch->text;
+	__builtin_memcpy(words, ntp, sizeof(*ntp));
+	words[4] ^= key->subkey[0];
+	words[5] ^= key->subkey[1];
+	__builtin_memcpy(plain, words, sizeof(plain));
 	dynptr_from_mem(scratch->iv, sizeof(scratch->iv), 0, &iv);
-	if (block[0] == first->text[0] && block[1] == first->text[1]) {
-		scratch->iv[0] = first->cipher[0];
-		scratch->iv[1] = first->cipher[1];
-		dynptr_from_mem(scratch->text + 2, 32, 0, &text);
-		if (bpf_crypto_encrypt(cipher, &text, &text, &iv))
-			return 0;
-	} else {
+	if (plain[0] != known->text[0] || plain[1] != known->text[1]) {
 		scratch->iv[0] = scratch->iv[1] = 0;
-		dynptr_from_mem(scratch->text, 48, 0, &text);
+		dynptr_from_mem(words, 48, 0, &text);
 		if (bpf_crypto_encrypt(cipher, &text, &text, &iv))
 			return 0;
-		first->text[0] = block[0];
-		first->text[1] = block[1];
-		first->cipher[0] = scratch->text[0];
-		first->cipher[1] = scratch->text[1];
+		__builtin_memcpy(known->text, plain, sizeof(plain));
+		__builtin_memcpy(known->cipher, words, sizeof(plain));
+	} else if (plain[2] != known->text[2] || plain[3] != known->text[3]) {
+		__builtin_memcpy(scratch->iv, known->cipher, 16);
+		dynptr_from_mem(words + 2, 32, 0, &text);
+		if (bpf_crypto_encrypt(cipher, &text, &text, &iv))
+			return 0;
+		__builtin_memcpy(known->text + 2, plain + 2, 16);
+		__builtin_memcpy(known->cipher + 2, words + 2, 16);
+	} else {
+		__builtin_memcpy(scratch->iv, known->cipher + 2, 16);
+		dynptr_from_mem(words + 4, 16, 0, &text);
+		if (bpf_crypto_encrypt(cipher, &text, &text, &iv))
+			return 0;
 	}
-	mac[0] = scratch->text[4];
-	mac[1] = scratch->text[5];
+	mac[0] = words[4];
+	mac[1] = words[5];
 	return 1;
 }
 
@@ -587,7 +590,7 @@ INLINE void make_reply(const struct record *record, struct ntp *ntp, s64 elapsed
 
 	if (poll < record->poll_min)
 		poll = record->poll_min;
-	if (kiss) {
+	if (__builtin_expect(kiss, 0)) {
 		/* No leap is known, no stratum. */
 		first = (first & ~0xff00ULL) | 0xc0;
 		reference_id = swap32(0x52415445); /* RATE */
@@ -620,10 +623,12 @@ INLINE void read_addresses(struct request *request)
 	}
 }
 
-/* An IPv4 address in an IPv6 packet; the stack refuses those. */
+/* An IPv4 address in an IPv6 packet, or none: the stack refuses those. */
 INLINE int is_forged(const struct request *request)
 {
-	return request->is_v6 && !request->from.words[0] && (u32)request->from.words[1] == swap32(0xffff);
+	const u64 *from = request->from.words;
+
+	return request->is_v6 && !from[0] && ((u32)from[1] == swap32(0xffff) || !from[1]);
 }
 
 /* Whether it is of a kind that is answered here: the sockets remember what an interleaved one may be about. */

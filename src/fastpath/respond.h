@@ -124,18 +124,18 @@ struct client_set {
 	struct client ways[WAYS];
 };
 
-/* What a key has enciphered: the first block of a message, and what came of it. The next has it again, mostly. */
-struct first_block {
-	u64 text[2];
-	u64 cipher[2];
+/* What a key has enciphered: the first two blocks of a message, and what came of each. The next has them again, mostly. */
+struct blocks {
+	u64 text[4];
+	u64 cipher[4];
 };
 
 /* What a processor keeps of a key. */
 struct key_use {
 	/* Requests that were well signed. */
 	u64 count;
-	struct first_block asked;
-	struct first_block replied;
+	struct blocks asked;
+	struct blocks replied;
 };
 
 /* A counter for each outcome, as the sockets number them (src/server/outcome.rs). */
